@@ -1,0 +1,1 @@
+"""Jobs, history and outbox in SQLite or PostgreSQL."""

@@ -1,0 +1,1 @@
+"""The machine's clock, and its source of identity and chance."""

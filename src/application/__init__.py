@@ -1,0 +1,1 @@
+"""What Encola does: one use case a file, over ports."""

@@ -1,0 +1,1 @@
+"""What a job is and may become: pure values and rules, standard library only."""

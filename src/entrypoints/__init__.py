@@ -1,0 +1,1 @@
+"""Ways in: HTTP, sockets, command line, and the facade for embedding."""

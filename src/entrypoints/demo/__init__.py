@@ -1,0 +1,1 @@
+"""Small real services for the first five minutes."""

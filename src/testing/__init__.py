@@ -1,0 +1,1 @@
+"""For users' tests: contracts for adapters, and Hypothesis strategies."""
