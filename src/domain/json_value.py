@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from encola.domain.errors import NotJson
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
