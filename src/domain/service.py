@@ -1,11 +1,13 @@
 """One HTTP call between services, and what comes of it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 
 from encola.domain.context import ExecutionContext
 from encola.domain.json_value import JSON
 from encola.domain.policy import OperationPolicy
+
+OutputListener = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class ServiceCall:
     timeout: float = 30.0
     attempts: int = 1
     idempotency_key: str | None = None
-    on_output: Callable[[str], None] | None = None
+    on_output: OutputListener | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,38 +56,29 @@ class CallMeta:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceResult:
-    """The envelope every call returns; failures are values, not exceptions."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ServiceResult(Mapping[str, object]):
+    """The envelope every call returns; failures are values, not exceptions.
+
+    It reads as attributes, and as the seed's mapping ``{success, data, error, meta}``.
+    """
 
     success: bool
     data: JSON
     error: ServiceError | None
     meta: CallMeta
 
-    def as_dict(self) -> dict[str, object]:
-        """Return the seed's envelope: ``{success, data, error, meta}``, as plain dicts."""
-        error = self.error
-        return {
-            "success": self.success,
-            "data": self.data,
-            "error": None
-            if error is None
-            else {
-                "code": error.code,
-                "message": error.message,
-                "status": error.status,
-                "retryable": error.retryable,
-                "retry_after": error.retry_after,
-                "retry_stopped_by": error.retry_stopped_by,
-                "details": dict(error.details),
-            },
-            "meta": {
-                "service": self.meta.service,
-                "operation": self.meta.operation,
-                "attempts": self.meta.attempts,
-                "elapsed_ms": self.meta.elapsed_ms,
-                "source": self.meta.source,
-                "request_id": self.meta.request_id,
-            },
-        }
+    def __getitem__(self, key: str) -> object:
+        if key not in _ENVELOPE:
+            raise KeyError(key)
+        value = getattr(self, key)
+        return asdict(value) if isinstance(value, ServiceError | CallMeta) else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_ENVELOPE)
+
+    def __len__(self) -> int:
+        return len(_ENVELOPE)
+
+
+_ENVELOPE = ("success", "data", "error", "meta")

@@ -1,0 +1,125 @@
+"""One attempt at one job, as the worker that makes it sees it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from encola.application.ports import Clock, JobOutputs, JobStore, Lease
+from encola.domain.errors import EncolaError, JobChanged, JobNotFound, StoreUnavailable, TooLarge
+from encola.domain.job import Job, JobError, Progress
+from encola.domain.json_value import JSON
+from encola.domain.output import OutputChunk
+
+logger = logging.getLogger(__name__)
+
+RETRY_WRITE = timedelta(milliseconds=200)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Attempt:
+    """Writes for a running job, while its fence holds.
+
+    Writes are made one after the other. When the store refuses one because the job went to somebody
+    else or ended, the attempt is fenced: it writes nothing more, and ``stopped`` is set. While the
+    store is away a write is tried again, for as long as a lease lasts.
+    """
+
+    job: Job
+    store: JobStore
+    outputs: JobOutputs
+    clock: Clock
+    lease: timedelta
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def held_lease(self) -> Lease:
+        """Return the lease under which this attempt writes."""
+        return Lease(tenant_id=self.job.tenant_id, job_id=self.job.id, attempt=self.job.attempt)
+
+    @property
+    def fenced(self) -> bool:
+        """Tell whether the attempt may write no more."""
+        return self.stopped.is_set()
+
+    def fence(self) -> None:
+        """Stop writing; whoever runs the handler hears of it through ``stopped``."""
+        self.stopped.set()
+
+    async def progress(self, progress: Progress) -> None:
+        """Write how far the handler is."""
+        await self._save(lambda job: job.progressed(progress, self.clock.now(), self.lease))
+
+    async def complete(self, result: JSON, *, cached: bool = False) -> None:
+        """Write the end with a result."""
+        await self._save(lambda job: job.completed(result, self.clock.now(), cached=cached))
+
+    async def fail(self, error: JobError, chance: float) -> None:
+        """Write the failure; the job decides whether it is the end."""
+        await self._save(lambda job: job.failed(error, self.clock.now(), chance))
+
+    async def hand_back(self) -> None:
+        """Write that another worker should take over."""
+        await self._save(lambda job: job.handed_back(self.clock.now()))
+
+    async def append(self, name: str, offset: int, text: str) -> None:
+        """Write a piece of partial output; text beyond the store's bound is dropped."""
+        chunk = OutputChunk(
+            tenant_id=self.job.tenant_id,
+            job_id=self.job.id,
+            attempt=self.job.attempt,
+            name=name,
+            offset=offset,
+            text=text,
+        )
+        if self.fenced:
+            return
+        try:
+            await self.outputs.append(chunk)
+        except (JobChanged, JobNotFound):
+            self.fence()
+        except (StoreUnavailable, TooLarge) as error:
+            logger.warning("job %s: partial output was dropped: %s", self.job.id, error)
+
+    async def _save(self, decide: Callable[[Job], Job]) -> None:
+        async with self._writing:
+            if self.fenced:
+                return
+            following = decide(self.job)
+            try:
+                async with asyncio.timeout(self.lease.total_seconds()):
+                    await self._write(following)
+            except (JobChanged, JobNotFound, TimeoutError):
+                self.fence()
+            else:
+                self.job = following
+
+    async def _write(self, following: Job) -> None:
+        unsure = False
+        while True:
+            try:
+                await self.store.save(following)
+            except StoreUnavailable:
+                unsure = True
+                await self.clock.sleep(RETRY_WRITE)
+            except JobChanged:
+                if unsure and await self._is_stored(following):
+                    return
+                raise
+            else:
+                return
+
+    async def _is_stored(self, following: Job) -> bool:
+        """Tell whether a write whose answer was lost had been made after all."""
+        try:
+            stored = await self.store.get(following.tenant_id, following.id)
+        except EncolaError:
+            return False
+        return (stored.seq, stored.attempt, stored.status, stored.epoch) == (
+            following.seq,
+            following.attempt,
+            following.status,
+            following.epoch,
+        )

@@ -1,0 +1,158 @@
+"""``call_service``: the one way in which services call each other over HTTP."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from encola.application.current import current_context, current_deadline
+from encola.application.ports import Cache, Clock, ServiceCaller
+from encola.domain.context import ExecutionContext
+from encola.domain.errors import InvalidContext
+from encola.domain.fingerprint import digest
+from encola.domain.json_value import JSON
+from encola.domain.policy import Repeat, policy_for
+from encola.domain.service import CallMeta, OutputListener, ServiceCall, ServiceError, ServiceResult
+
+
+class CallsService(Protocol):
+    """What ``call_service`` looks like to those who call it."""
+
+    async def __call__(
+        self,
+        url: str,
+        data: JSON = None,
+        method: str | None = None,
+        *,
+        operation_type: str,
+        tenant_id: str | None = None,
+        agent_id: str | None = None,
+        conversation_id: str | None = None,
+        collection_id: str | None = None,
+        use_cache: bool = False,
+        cache_ttl: float | None = None,
+        max_retries: int | None = None,
+        custom_timeout: float | None = None,
+        idempotency_key: str | None = None,
+        on_output: OutputListener | None = None,
+    ) -> ServiceResult:
+        """Call a registered service and return the envelope."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallService:
+    """Call a registered service under the policy of its operation type.
+
+    The context is that of the running request or job; what is passed wins. The time is the
+    operation's, cut to what the job or request has left, over all attempts together.
+    """
+
+    caller: ServiceCaller
+    cache: Cache
+    clock: Clock
+
+    async def __call__(
+        self,
+        url: str,
+        data: JSON = None,
+        method: str | None = None,
+        *,
+        operation_type: str,
+        tenant_id: str | None = None,
+        agent_id: str | None = None,
+        conversation_id: str | None = None,
+        collection_id: str | None = None,
+        use_cache: bool = False,
+        cache_ttl: float | None = None,
+        max_retries: int | None = None,
+        custom_timeout: float | None = None,
+        idempotency_key: str | None = None,
+        on_output: OutputListener | None = None,
+    ) -> ServiceResult:
+        """Return ``{success, data, error, meta}``; a failure of the other side is a value.
+
+        ``url`` is ``service/path`` or a URL below a registered base. ``max_retries`` counts what
+        follows the first attempt; ``custom_timeout`` (seconds) covers all of them. ``use_cache``
+        may answer with a response that was kept for the operation's time to live, or ``cache_ttl``
+        seconds.
+
+        :raises UnknownService: the URL is below no registered service; no packet was sent
+        :raises UnknownOperation: there is no such operation type
+        :raises InvalidContext: there is no tenant, or an identifier is outside the grammar
+        """
+        policy = policy_for(operation_type)
+        service, path = self.caller.resolve(url)
+        call = ServiceCall(
+            service=service,
+            path=path,
+            operation=policy,
+            context=_context(tenant_id, agent_id, conversation_id, collection_id),
+            method=(method or policy.method).upper(),
+            data=data,
+            timeout=self._time_left(
+                policy if custom_timeout is None else replace(policy, timeout=custom_timeout)
+            ),
+            attempts=policy.attempts if max_retries is None else 1 + max(0, max_retries),
+            idempotency_key=idempotency_key,
+            on_output=on_output,
+        )
+        if call.timeout <= 0:
+            return _out_of_time(call)
+        if use_cache and policy.caches_response and on_output is None:
+            return await self._through_cache(
+                call, timedelta(seconds=policy.ttl if cache_ttl is None else cache_ttl)
+            )
+        return await self.caller.call(call)
+
+    def _time_left(self, seconds: float) -> float:
+        deadline = current_deadline()
+        if deadline is None:
+            return seconds
+        return min(seconds, (deadline - self.clock.now()).total_seconds())
+
+    async def _through_cache(self, call: ServiceCall, ttl: timedelta) -> ServiceResult:
+        key = _cache_key(call)
+        tenant = call.context.tenant_id
+        hit = await self.cache.get(tenant, key)
+        if hit is not None:
+            meta = CallMeta(
+                service=call.service, operation=call.operation.name, attempts=0, elapsed_ms=0, source="cache"
+            )
+            return ServiceResult(success=True, data=hit.value, error=None, meta=meta)
+        result = await self.caller.call(call)
+        if result.success and call.operation.repeat is Repeat.SAFE:
+            await self.cache.put(tenant, key, result.data, ttl=ttl)
+        return result
+
+
+def _context(
+    tenant_id: str | None, agent_id: str | None, conversation_id: str | None, collection_id: str | None
+) -> ExecutionContext:
+    current = current_context()
+    given = {"agent_id": agent_id, "conversation_id": conversation_id, "collection_id": collection_id}
+    explicit = {name: value for name, value in given.items() if value is not None}
+    if current is not None and tenant_id in (None, current.tenant_id):
+        return ExecutionContext.from_mapping({**current.as_mapping(), **explicit})
+    if tenant_id is None:
+        raise InvalidContext("call_service needs a tenant: pass tenant_id, or call it from a job.")
+    # Names of one tenant mean nothing, or something else, to another.
+    return ExecutionContext.from_mapping({"tenant_id": tenant_id, **explicit})
+
+
+def _cache_key(call: ServiceCall) -> str:
+    context = call.context
+    names: list[JSON] = [context.agent_id, context.conversation_id, context.collection_id]
+    return digest(["call", 1, call.service, call.operation.name, call.method, call.path, call.data, names])
+
+
+def _out_of_time(call: ServiceCall) -> ServiceResult:
+    error = ServiceError(
+        code="deadline_exceeded",
+        message=f"{call.service}: no time is left for this call",
+        status=504,
+        retry_stopped_by="deadline",
+    )
+    meta = CallMeta(
+        service=call.service, operation=call.operation.name, attempts=0, elapsed_ms=0, source="local"
+    )
+    return ServiceResult(success=False, data=None, error=error, meta=meta)

@@ -1,0 +1,35 @@
+"""Stopping a job."""
+
+from dataclasses import dataclass
+
+from encola.application.ports import Clock, JobStore, Metrics
+from encola.application.transition import change_job
+from encola.domain.context import JobId, TenantId, is_job_id
+from encola.domain.errors import JobNotFound
+from encola.domain.job import Job, JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelJob:
+    """Cancel a job: what waits never runs, what runs is stopped and can write nothing more."""
+
+    store: JobStore
+    clock: Clock
+    metrics: Metrics
+
+    async def __call__(self, tenant: TenantId, job_id: str) -> Job:
+        """Return the cancelled job; a second cancel changes nothing.
+
+        :raises JobNotFound: there is none, or it belongs to another tenant
+        :raises IllegalTransition: it ended otherwise before
+        """
+        if not is_job_id(job_id):
+            raise JobNotFound(job_id)
+        return await change_job(self.store, tenant, JobId(job_id), self._cancel)
+
+    def _cancel(self, job: Job) -> Job | None:
+        if job.status is JobStatus.CANCELLED:
+            return None
+        cancelled = job.cancelled(self.clock.now())
+        self.metrics.count("encola_jobs_finished_total", type=job.type, status=cancelled.status)
+        return cancelled

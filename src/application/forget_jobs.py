@@ -1,0 +1,36 @@
+"""Letting go of what was kept long enough."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from encola.application.ports import Clock, JobFeed, JobHistory, WorkBoard
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetJobs:
+    """Remove jobs that ended longer ago than ``job_retention``, and older history.
+
+    Waits while a consumer has not yet seen all of the feed.
+    """
+
+    board: WorkBoard
+    feed: JobFeed
+    histories: Sequence[JobHistory]
+    consumers: Sequence[str]
+    clock: Clock
+    job_retention: timedelta = timedelta(days=7)
+    history_retention: timedelta = timedelta(days=90)
+
+    async def __call__(self) -> int:
+        """Remove one batch and return how many jobs and events it had."""
+        for consumer in self.consumers:
+            if await self.feed.read(consumer, limit=1):
+                return 0
+        now = self.clock.now()
+        removed = await self.board.forget(now - self.job_retention, limit=BATCH)
+        for history in self.histories:
+            removed += await history.forget(now - self.history_retention, limit=BATCH)
+        return removed

@@ -1,0 +1,24 @@
+"""Reading one job."""
+
+from dataclasses import dataclass
+
+from encola.application.ports import JobStore
+from encola.domain.context import JobId, TenantId, is_job_id
+from encola.domain.errors import JobNotFound
+from encola.domain.job import Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetJob:
+    """Return a job as last written."""
+
+    store: JobStore
+
+    async def __call__(self, tenant: TenantId, job_id: str) -> Job:
+        """Return the tenant's job.
+
+        :raises JobNotFound: there is none, or it belongs to another tenant
+        """
+        if not is_job_id(job_id):
+            raise JobNotFound(job_id)
+        return await self.store.get(tenant, JobId(job_id))

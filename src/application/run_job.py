@@ -1,0 +1,250 @@
+"""Running one delivered job: claim, handler, end."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from encola.application.attempt import Attempt
+from encola.application.call_service import CallsService
+from encola.application.current import running_in
+from encola.application.handlers import HandlerRegistry, JobType, plain_json
+from encola.application.job_context import JobContext, SyncJobContext
+from encola.application.ports import (
+    Cache,
+    Clock,
+    Ids,
+    JobOutputs,
+    JobStore,
+    Lease,
+    Metrics,
+    Notifier,
+    Subscription,
+)
+from encola.application.threads import HandlerThreads
+from encola.domain.errors import (
+    IllegalTransition,
+    InvalidParams,
+    JobChanged,
+    JobFailed,
+    JobNotFound,
+    NotJson,
+    UnknownJobType,
+)
+from encola.domain.event import JobEvent
+from encola.domain.fingerprint import canonical_json
+from encola.domain.job import WAITING, Job, JobError, JobStatus
+from encola.domain.json_value import JSON
+
+logger = logging.getLogger(__name__)
+
+MAX_RESULT_BYTES = 1024 * 1024
+
+
+class HandlerStopped(BaseException):
+    """The attempt was fenced while its handler ran; there is nothing left to write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunJob:
+    """Make one attempt at a delivered job, and write how it went.
+
+    A delivery is a hint: a job that somebody else claimed, or that ended, is left alone.
+    """
+
+    store: JobStore
+    outputs: JobOutputs
+    notifier: Notifier
+    handlers: HandlerRegistry
+    cache: Cache
+    call_service: CallsService
+    clock: Clock
+    ids: Ids
+    metrics: Metrics
+    nudge: Callable[[], None]
+    threads: HandlerThreads
+    lease: timedelta = timedelta(seconds=30)
+    grace: timedelta = timedelta(seconds=5)
+    running: dict[Lease, Attempt] = field(default_factory=dict)
+
+    async def __call__(self, delivered: Job) -> None:
+        """Run the job if it can be claimed. Cancelling this hands the job back to the queue."""
+        async with self.notifier.subscribe(delivered.tenant_id, delivered.id) as announcements:
+            job = await self._claim(delivered)
+            if job is None:
+                return
+            attempt = Attempt(
+                job=job, store=self.store, outputs=self.outputs, clock=self.clock, lease=self.lease
+            )
+            self.running[attempt.held_lease] = attempt
+            self.metrics.change("encola_jobs_running", 1)
+            try:
+                await self._attend(attempt, announcements)
+            finally:
+                self.metrics.change("encola_jobs_running", -1)
+                self.running.pop(attempt.held_lease, None)
+        self._note_end(attempt)
+
+    async def _claim(self, delivered: Job) -> Job | None:
+        job = delivered
+        for _ in range(3):
+            now = self.clock.now()
+            try:
+                following = job.overdue(now) or job.claimed(now, self.lease)
+                await self.store.save(following)
+            except (IllegalTransition, JobNotFound):
+                return None
+            except JobChanged:
+                try:
+                    job = await self.store.get(job.tenant_id, job.id)
+                except JobNotFound:
+                    return None
+                if job.status not in WAITING or (job.due_at is not None and job.due_at > now):
+                    return None
+                continue
+            if following.status is not JobStatus.PROCESSING:
+                return None  # its time to live was over
+            self.metrics.observe(
+                "encola_job_queue_wait_seconds", (now - (job.due_at or now)).total_seconds(), type=job.type
+            )
+            return following
+        return None
+
+    async def _attend(self, attempt: Attempt, announcements: Subscription) -> None:
+        listener = asyncio.create_task(_listen(attempt, announcements))
+        try:
+            await self._attempt(attempt)
+        except HandlerStopped:
+            logger.info("job %s: stopped, attempt %s", attempt.job.id, attempt.job.attempt)
+        except asyncio.CancelledError:
+            await attempt.hand_back()
+            raise
+        finally:
+            listener.cancel()
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        job = attempt.job
+        try:
+            job_type = self.handlers.get(job.type)
+            kept = await self._from_cache(job, job_type)
+            if kept is not None:
+                await attempt.complete(kept[0], cached=True)
+                return
+            result = await self._handle(attempt, job_type)
+        except Exception as error:
+            if not isinstance(error, JobFailed):
+                logger.warning("job %s (%s): attempt failed", job.id, job.type, exc_info=error)
+            await attempt.fail(explain(error), self.ids.chance())
+        else:
+            await attempt.complete(result)
+            await self._to_cache(attempt, job_type)
+
+    async def _handle(self, attempt: Attempt, job_type: JobType) -> JSON:
+        context = JobContext(attempt, self.call_service, self.clock)
+        with running_in(attempt.job.context, context.deadline):
+            handler = asyncio.create_task(self._invoke(job_type, context))
+        try:
+            value = await self._until_stopped(handler, attempt)
+        finally:
+            await context.settle()
+        return _checked(value)
+
+    async def _invoke(self, job_type: JobType, context: JobContext) -> object:
+        params = job_type.parse(context._attempt.job.params)
+        if job_type.is_async:
+            return await job_type.function(context, params)  # type: ignore[misc]
+        plain = SyncJobContext(context)
+        value = await self.threads.run(lambda: job_type.function(plain, params))
+        return await value if asyncio.iscoroutine(value) else value
+
+    async def _until_stopped(self, handler: asyncio.Task[object], attempt: Attempt) -> object:
+        """Return the handler's value; stop it at the job's timeout, and when it is fenced."""
+        stopped = asyncio.create_task(attempt.stopped.wait())
+        try:
+            await asyncio.wait(
+                {handler, stopped},
+                timeout=attempt.job.timeout.total_seconds(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if handler.done() and not handler.cancelled():
+                return handler.result()
+            if attempt.fenced:
+                raise HandlerStopped
+            if handler.done():
+                raise JobFailed("The handler cancelled itself.", code="handler_cancelled")
+            seconds = attempt.job.timeout.total_seconds()
+            raise JobFailed(
+                f"The job ran longer than its {seconds:g} seconds.", code="timeout", retryable=True
+            )
+        finally:
+            stopped.cancel()
+            await self._stop(handler, attempt.job)
+
+    async def _stop(self, handler: asyncio.Task[object], job: Job) -> None:
+        if handler.done():
+            return
+        handler.cancel()
+        await asyncio.wait({handler}, timeout=self.grace.total_seconds())
+        if not handler.done():
+            logger.error("job %s (%s): the handler ignores its cancellation", job.id, job.type)
+        elif not handler.cancelled():
+            handler.exception()  # it is read here so that asyncio does not report it as forgotten
+
+    async def _from_cache(self, job: Job, job_type: JobType) -> tuple[JSON] | None:
+        if not job.use_cache or job_type.cache_ttl is None:
+            return None
+        hit = await self.cache.get(job.tenant_id, job.fingerprint)
+        return None if hit is None else (hit.value,)
+
+    async def _to_cache(self, attempt: Attempt, job_type: JobType) -> None:
+        job = attempt.job
+        if job_type.cache_ttl is not None and not attempt.fenced:
+            await self.cache.put(job.tenant_id, job.fingerprint, job.result, ttl=job_type.cache_ttl)
+
+    def _note_end(self, attempt: Attempt) -> None:
+        job = attempt.job
+        if job.status.is_terminal and job.finished_at is not None and job.started_at is not None:
+            self.metrics.count("encola_jobs_finished_total", type=job.type, status=job.status)
+            seconds = (job.finished_at - job.started_at).total_seconds()
+            self.metrics.observe("encola_job_run_seconds", seconds, type=job.type)
+        self.nudge()
+
+
+def explain(error: Exception) -> JobError:
+    """Return what the watchers are told of an error.
+
+    Only :class:`JobFailed` speaks for itself: the text of any other exception may hold what is not
+    theirs to see, and goes to the worker's log alone.
+    """
+    if isinstance(error, JobFailed):
+        message = str(error) or "The job failed."
+        return JobError(code=error.failure_code, message=message, retryable=error.retryable)
+    if isinstance(error, NotJson):
+        return JobError(code="result_not_json", message=f"The handler's result is not JSON. {error}")
+    if isinstance(error, UnknownJobType | InvalidParams):
+        return JobError(code=error.code, message=str(error))
+    name = type(error).__name__
+    return JobError(code="handler_error", message=f"The handler raised {name}.", retryable=True)
+
+
+def _checked(value: object) -> JSON:
+    result = plain_json(value)
+    size = len(canonical_json(result))
+    if size > MAX_RESULT_BYTES:
+        raise JobFailed(
+            f"The result is {size} bytes; at most {MAX_RESULT_BYTES} are kept.", code="result_too_large"
+        )
+    return result
+
+
+async def _listen(attempt: Attempt, announcements: Subscription) -> None:
+    """Fence the attempt as soon as the job is announced to have left its hands."""
+    while True:
+        announcement = await announcements.receive()
+        if announcement is None:
+            continue  # the lease's renewal notices what was lost here
+        if isinstance(announcement, JobEvent) and (
+            announcement.final or announcement.attempt > attempt.job.attempt
+        ):
+            attempt.fence()

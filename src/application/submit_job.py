@@ -1,0 +1,155 @@
+"""Taking a job in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from encola.application.handlers import HandlerRegistry, JobType
+from encola.application.ports import Clock, IdempotencyKey, Ids, JobStore, Metrics
+from encola.domain.context import ExecutionContext
+from encola.domain.errors import IdempotencyMismatch, InvalidInput, TooLarge
+from encola.domain.fingerprint import canonical_json, digest, fingerprint
+from encola.domain.job import Job, JobStatus, Priority
+from encola.domain.json_value import JSON
+from encola.domain.policy import RetryPolicy
+
+MAX_PARAMS_BYTES = 256 * 1024
+MAX_TAGS = 32
+MAX_DELAY = timedelta(days=366)
+MAX_TIMEOUT = timedelta(days=1)
+KEY_LIFETIME = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a caller asks for; what is ``None`` is as the job type says."""
+
+    type: str
+    params: JSON
+    context: ExecutionContext
+    queue: str | None = None
+    priority: Priority | None = None
+    delay: timedelta | None = None
+    run_at: datetime | None = None
+    ttl: timedelta | None = None
+    timeout: timedelta | None = None
+    retries: int | None = None
+    use_cache: bool = False
+    tags: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """The accepted job; ``replayed`` when an earlier request had made it."""
+
+    job: Job
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitJob:
+    """Accept a job: when this returns, the job is kept and will run."""
+
+    store: JobStore
+    handlers: HandlerRegistry
+    clock: Clock
+    ids: Ids
+    metrics: Metrics
+    nudge: Callable[[], None]
+
+    async def __call__(self, submission: Submission) -> Submitted:
+        """Keep the job and return it.
+
+        :raises UnknownJobType: no handler has that name
+        :raises InvalidParams: the params do not fit the type
+        :raises InvalidInput: another part of the submission cannot be right
+        :raises IdempotencyMismatch: the key was used for another request
+        """
+        job_type = self.handlers.get(submission.type)
+        _check(submission)
+        job_type.parse(submission.params)
+        job = self._make(submission, job_type)
+        stored = await self.store.add(job, self._key(submission, job))
+        if stored.request_digest != job.request_digest:
+            raise IdempotencyMismatch("This Idempotency-Key was used with a different request.")
+        if stored.id == job.id:
+            self.metrics.count("encola_jobs_registered_total", type=job.type)
+            self.nudge()
+        return Submitted(job=stored, replayed=stored.id != job.id)
+
+    def _make(self, submission: Submission, job_type: JobType) -> Job:
+        now = self.clock.now()
+        due_at = _due(submission, now)
+        expires_at = due_at + submission.ttl if submission.ttl is not None else None
+        retries = submission.retries
+        return Job(
+            id=self.ids.job_id(),
+            context=submission.context,
+            type=job_type.name,
+            queue=submission.queue or job_type.queue,
+            params=submission.params,
+            epoch=self.ids.epoch(),
+            created_at=now,
+            updated_at=now,
+            fingerprint=fingerprint(job_type.name, submission.params, submission.context),
+            request_digest=_request_digest(submission),
+            status=JobStatus.SCHEDULED if due_at > now else JobStatus.QUEUED,
+            retry=job_type.retry if retries is None else RetryPolicy.of(retries),
+            timeout=submission.timeout or job_type.timeout,
+            priority=submission.priority or job_type.priority,
+            tags=submission.tags,
+            use_cache=submission.use_cache,
+            due_at=due_at,
+            check_at=expires_at,
+            expires_at=expires_at,
+        )
+
+    def _key(self, submission: Submission, job: Job) -> IdempotencyKey | None:
+        if submission.idempotency_key is None:
+            return None
+        return IdempotencyKey(text=submission.idempotency_key, expires_at=job.created_at + KEY_LIFETIME)
+
+
+def _due(submission: Submission, now: datetime) -> datetime:
+    if submission.run_at is not None:
+        return max(now, submission.run_at)
+    return now + (submission.delay or timedelta(0))
+
+
+def _check(submission: Submission) -> None:
+    size = len(canonical_json(submission.params))
+    if size > MAX_PARAMS_BYTES:
+        raise TooLarge(f"The params are {size} bytes; at most {MAX_PARAMS_BYTES} are taken.")
+    if submission.delay is not None and submission.run_at is not None:
+        raise InvalidInput("Give delay or run_at, not both.")
+    for name in ("delay", "ttl", "timeout"):
+        duration = getattr(submission, name)
+        longest = MAX_TIMEOUT if name == "timeout" else MAX_DELAY
+        if duration is not None and not timedelta(0) <= duration <= longest:
+            raise InvalidInput(f"{name} must be between 0 and {longest.total_seconds():.0f} seconds.")
+    if submission.timeout == timedelta(0):
+        raise InvalidInput("timeout must be more than 0 seconds.")
+    if submission.retries is not None and not 0 <= submission.retries <= 100:
+        raise InvalidInput("retries must be between 0 and 100.")
+    if len(submission.tags) > MAX_TAGS:
+        raise InvalidInput(f"At most {MAX_TAGS} tags are taken.")
+
+
+def _request_digest(submission: Submission) -> str:
+    def seconds(duration: timedelta | None) -> float | None:
+        return None if duration is None else duration.total_seconds()
+
+    options: list[object] = [
+        submission.queue,
+        submission.priority and submission.priority.value,
+        seconds(submission.delay),
+        submission.run_at and submission.run_at.isoformat(),
+        seconds(submission.ttl),
+        seconds(submission.timeout),
+        submission.retries,
+        submission.use_cache,
+        list(submission.tags),
+    ]
+    work = fingerprint(submission.type, submission.params, submission.context)
+    return digest([work, *options])
