@@ -89,9 +89,7 @@ class CallService:
             context=_context(tenant_id, agent_id, conversation_id, collection_id),
             method=(method or policy.method).upper(),
             data=data,
-            timeout=self._time_left(
-                policy if custom_timeout is None else replace(policy, timeout=custom_timeout)
-            ),
+            timeout=self._time_left(policy.timeout if custom_timeout is None else custom_timeout),
             attempts=policy.attempts if max_retries is None else 1 + max(0, max_retries),
             idempotency_key=idempotency_key,
             on_output=on_output,

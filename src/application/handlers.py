@@ -34,6 +34,7 @@ class JobType:
     priority: Priority = Priority.NORMAL
     cache_ttl: timedelta | None = None
     params_model: Any = None
+    is_shipped: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -60,11 +61,14 @@ class HandlerRegistry:
         self._types: dict[str, JobType] = {}
 
     def add(self, job_type: JobType) -> None:
-        """Register a type.
+        """Register a type; one that Encola ships gives way to one that it does not.
 
         :raises InvalidSettings: the name is taken
         """
-        if job_type.name in self._types:
+        taken = self._types.get(job_type.name)
+        if taken is not None and job_type.is_shipped:
+            return
+        if taken is not None and not taken.is_shipped:
             raise InvalidSettings(f"The job type {job_type.name!r} is registered twice.")
         self._types[job_type.name] = job_type
 

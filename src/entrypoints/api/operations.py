@@ -1,0 +1,65 @@
+"""Health and numbers."""
+
+from collections import Counter, defaultdict
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from encola.domain.job import JobStatus
+from encola.entrypoints.api.jobs import Tenant
+from encola.entrypoints.api.problems import answers
+from encola.entrypoints.api.schemas import QueueMetrics
+from encola.entrypoints.api.strict import StrictRoute
+from encola.entrypoints.api.tenancy import use_cases_of
+
+router = APIRouter(route_class=StrictRoute, tags=["operations"])
+root = APIRouter(route_class=StrictRoute, tags=["operations"])
+
+_HEALTH = {503: {"description": "Something it needs does not answer.", "content": {"application/json": {}}}}
+
+
+@router.get("/metrics", response_model=QueueMetrics, responses=answers(400, 422, 503))
+async def queue_metrics(request: Request, tenant: Tenant) -> QueueMetrics:
+    """Count the tenant's jobs."""
+    by_status: Counter[str] = Counter()
+    by_type: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    by_queue: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for group in await use_cases_of(request).count_jobs(tenant):
+        by_status[group.status] += group.count
+        by_type[group.type][group.status] += group.count
+        by_queue[group.queue][group.status] += group.count
+    jobs = {status.value: by_status[status] for status in JobStatus}
+    ended = {f"work_queue_job_{status}": by_status[status] for status in JobStatus if status.is_terminal}
+    return QueueMetrics(
+        jobs=jobs,
+        types={name: dict(counts) for name, counts in by_type.items()},
+        queues={name: dict(counts) for name, counts in by_queue.items()},
+        counters={"work_queue_job_registered": sum(jobs.values()), **ended},
+    )
+
+
+@root.get("/livez", responses=answers(400))
+async def livez() -> dict[str, str]:
+    """Say that the process is alive."""
+    return {"status": "ok"}
+
+
+@root.get("/readyz", responses=answers(400) | _HEALTH)
+@root.get("/health", responses=answers(400) | _HEALTH)
+async def readyz(request: Request) -> JSONResponse:
+    """Say whether the process can do its work."""
+    health = await use_cases_of(request).check_health()
+    stopping = request.app.state.runtime.stopping.is_set()
+    ready = health.is_ready and not stopping
+    checks = {name: problem or "ok" for name, problem in health.checks.items()}
+    body = {"status": "ok" if ready else "unavailable", "checks": checks}
+    if not ready:
+        body["message"] = "shutting down" if stopping else "a check failed"
+    return JSONResponse(body, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+
+@root.get("/metrics", responses=answers(400) | {200: {"content": {"text/plain": {}}}})
+async def prometheus(request: Request) -> Response:
+    """Give the process's metrics in Prometheus' text format."""
+    body = use_cases_of(request).render_metrics()
+    return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,126 @@
+"""The seed's socket: one job, three kinds of message, nothing asked of the client."""
+
+import asyncio
+from contextlib import aclosing
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from encola.application.follow_job import Since
+from encola.domain.context import JobId, TenantId, is_job_id, parse_tenant, present
+from encola.domain.errors import EncolaError, JobNotFound
+from encola.domain.event import JobEvent
+from encola.domain.job import Job
+from encola.entrypoints.api.connection_notes import ConnectionNotes
+from encola.entrypoints.api.problems import Refused
+from encola.entrypoints.api.responses import read_since
+from encola.entrypoints.api.tenancy import is_allowed_origin, use_cases_of
+from encola.entrypoints.use_cases import UseCases
+
+router = APIRouter()
+
+LINGER_SECONDS = 30.0
+SEND_SECONDS = 10.0
+GOING_AWAY = 1012
+
+
+@router.websocket("/ws/jobs/{job_id}")
+async def watch_job(websocket: WebSocket, job_id: str) -> None:
+    """Send the job's state and what follows it, up to its end.
+
+    Starts with the present state, or after ``?since=`` (and ``epoch``) with what was missed.
+    """
+    if not is_allowed_origin(websocket):
+        await _refuse(websocket, 403, "Pages of this origin may not watch; see ENCOLA_ALLOWED_ORIGINS.")
+        return
+    use_cases = use_cases_of(websocket)
+    try:
+        since = read_since(websocket.query_params.get("since"), websocket.query_params.get("epoch"))
+        job = await _find(use_cases, websocket, job_id)
+    except JobNotFound as error:
+        await _refuse(websocket, 404, str(error))
+        return
+    except (EncolaError, Refused) as error:
+        await _refuse(websocket, 400, str(error))
+        return
+    await websocket.accept()
+    notes: ConnectionNotes = websocket.app.state.connection_notes
+    with notes.connected(job.tenant_id):
+        use_cases.metrics.change("encola_watchers", 1, transport="websocket")
+        try:
+            await _serve(websocket, use_cases, job, since)
+        finally:
+            use_cases.metrics.change("encola_watchers", -1, transport="websocket")
+
+
+async def _find(use_cases: UseCases, websocket: WebSocket, job_id: str) -> Job:
+    """Return the job that may be watched.
+
+    Browsers cannot set headers on a socket, and without authentication a header would prove
+    nothing: who names no tenant is let in by the job's unguessable id.
+    """
+    if not is_job_id(job_id):
+        raise JobNotFound(job_id)
+    named = present(websocket.headers.get("x-tenant-id") or websocket.query_params.get("tenant_id"))
+    tenant: TenantId | None = parse_tenant(named) if named else None
+    if tenant is None and use_cases.settings.auth == "none":
+        tenant = await use_cases.catalog.owner_of(JobId(job_id))
+    if tenant is None:
+        raise JobNotFound(job_id)
+    return await use_cases.get_job(tenant, job_id)
+
+
+async def _serve(websocket: WebSocket, use_cases: UseCases, job: Job, since: Since | None) -> None:
+    stopping: asyncio.Event = websocket.app.state.runtime.stopping
+    sender = asyncio.create_task(_send_all(websocket, use_cases, job, since))
+    leaver = asyncio.create_task(_until_closed(websocket))
+    stop = asyncio.create_task(stopping.wait())
+    tasks = {sender, leaver, stop}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if websocket.application_state is WebSocketState.CONNECTED and not leaver_is_gone(leaver):
+        await _close(websocket, GOING_AWAY if stopping.is_set() else 1000)
+
+
+def leaver_is_gone(leaver: "asyncio.Task[None]") -> bool:
+    """Tell whether the client closed the socket itself."""
+    return leaver.done() and not leaver.cancelled()
+
+
+async def _send_all(websocket: WebSocket, use_cases: UseCases, job: Job, since: Since | None) -> None:
+    async with aclosing(use_cases.follow_job(job.tenant_id, job.id, since)) as announcements:
+        async for announcement in announcements:
+            if isinstance(announcement, JobEvent):
+                async with asyncio.timeout(SEND_SECONDS):
+                    await websocket.send_text(announcement.wire)
+    # The client closes when it has read the end; one that does not is closed a little later.
+    await asyncio.sleep(LINGER_SECONDS)
+
+
+async def _until_closed(websocket: WebSocket) -> None:
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+
+
+async def _close(websocket: WebSocket, code: int) -> None:
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await websocket.close(code)
+    except (RuntimeError, WebSocketDisconnect, TimeoutError):
+        return  # it was gone already
+
+
+async def _refuse(websocket: WebSocket, status: int, message: str) -> None:
+    if "websocket.http.response" in websocket.scope.get("extensions", {}):
+        body = {"status": status, "message": message, "detail": message}
+        response = JSONResponse(body, status_code=status, media_type="application/problem+json")
+        await websocket.send_denial_response(response)
+    else:
+        await websocket.close()

@@ -1,0 +1,81 @@
+"""Reading requests strictly: one meaning or none."""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.routing import APIRoute
+
+from encola.domain.errors import NotJson
+from encola.domain.json_value import check_json
+from encola.entrypoints.api.problems import Refused
+
+
+class StrictRequest(Request):
+    """A request whose JSON body is I-JSON or an error."""
+
+    async def json(self) -> Any:
+        """Return the body's value.
+
+        :raises Refused: the content type is not JSON, or the text is not, or not only, one JSON value
+        """
+        media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise Refused(415, "unsupported_media_type", "Send the body as Content-Type: application/json.")
+        return parse_json(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """Reads bodies with :class:`StrictRequest`, and refuses query parameters it does not know."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        handle = super().get_route_handler()
+        known = {field.alias for field in get_flat_dependant(self.dependant).query_params}
+
+        async def strict(request: Request) -> Response:
+            unknown = sorted(set(request.query_params) - known)
+            if unknown:
+                allowed = ", ".join(sorted(known)) or "none"
+                raise Refused(
+                    400,
+                    "unknown_parameter",
+                    f"There is no query parameter {unknown[0]!r} here; known are: {allowed}.",
+                )
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def parse_json(text: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    :raises Refused: it is malformed (400), or holds what not every reader would read alike (422)
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        return check_json(value)
+    except NotJson as error:
+        raise Refused(422, error.code, str(error)) from None
+    except RecursionError:
+        raise Refused(422, "not_json", "The body is nested too deep.") from None
+    except ValueError as error:
+        where = (
+            f" at line {error.lineno}, column {error.colno}"
+            if isinstance(error, json.JSONDecodeError)
+            else ""
+        )
+        raise Refused(400, "malformed_json", f"The body is not JSON{where}.") from None
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise NotJson("has the same key twice in one object")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise NotJson(f"is {name}, which is not JSON")

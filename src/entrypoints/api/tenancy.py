@@ -1,0 +1,76 @@
+"""Who asks, and in which context."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from fastapi import Header, Request
+from starlette.requests import HTTPConnection
+
+from encola.domain.context import DEFAULT_TENANT, ExecutionContext, TenantId, parse_tenant, present
+from encola.entrypoints.use_cases import UseCases
+
+_HEADERS = {
+    "tenant_id": "x-tenant-id",
+    "agent_id": "x-agent-id",
+    "conversation_id": "x-conversation-id",
+    "collection_id": "x-collection-id",
+    "traceparent": "traceparent",
+}
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def use_cases_of(connection: HTTPConnection) -> UseCases:
+    """Return what this application can do."""
+    found: UseCases = connection.app.state.use_cases
+    return found
+
+
+def context_of(headers: Mapping[str, str]) -> ExecutionContext:
+    """Return the context that the headers name; the tenant is ``default`` when they name none.
+
+    :raises InvalidContext: an identifier is outside the grammar
+    """
+    values = {name: present(headers.get(header)) for name, header in _HEADERS.items()}
+    values["tenant_id"] = values["tenant_id"] or DEFAULT_TENANT
+    if values["traceparent"] and not _TRACEPARENT.fullmatch(values["traceparent"]):
+        values["traceparent"] = None  # an unreadable trace is ignored, as W3C Trace Context asks
+    return ExecutionContext.from_mapping(values)
+
+
+async def request_context(
+    request: Request,
+    x_tenant_id: str | None = Header(None, description="whose jobs; `default` without it"),
+    x_agent_id: str | None = Header(None),
+    x_conversation_id: str | None = Header(None),
+    x_collection_id: str | None = Header(None),
+) -> ExecutionContext:
+    """Give a route its caller's context; the parameters stand here for the OpenAPI document."""
+    return context_of(request.headers)
+
+
+async def request_tenant(
+    request: Request,
+    x_tenant_id: str | None = Header(None, description="whose jobs; `default` without it"),
+) -> TenantId:
+    """Give a route its caller's tenant."""
+    return parse_tenant(present(request.headers.get("x-tenant-id")) or DEFAULT_TENANT)
+
+
+def is_allowed_origin(connection: HTTPConnection) -> bool:
+    """Tell whether a page of that origin may talk to us.
+
+    Programs send no ``Origin``. Pages may when they are ours, listed in the settings, or, while
+    only this machine can reach us, served by this machine too.
+    """
+    origin = connection.headers.get("origin")
+    if origin is None:
+        return True
+    settings = use_cases_of(connection).settings
+    if origin in settings.allowed_origins or "*" in settings.allowed_origins:
+        return True
+    parts = urlsplit(origin)
+    if parts.netloc and parts.netloc == connection.headers.get("host"):
+        return True
+    return settings.is_loopback and parts.hostname in _LOOPBACK_NAMES

@@ -1,0 +1,247 @@
+"""The one place that names adapters: a profile is a choice of providers.
+
+Everything is a synchronous singleton; what must be opened is opened by the runtime. A test
+overrides a provider.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from dependency_injector import containers, providers
+
+from encola.adapters.http import HttpJobHistory, HttpxServiceCaller, build_client
+from encola.adapters.memory import (
+    InMemoryCache,
+    InMemoryJobCatalog,
+    InMemoryJobFeed,
+    InMemoryJobHistory,
+    InMemoryJobOutputs,
+    InMemoryJobStore,
+    InMemoryWorkBoard,
+    InProcessJobQueue,
+    InProcessNotifier,
+    MemoryState,
+)
+from encola.adapters.sql import (
+    SqlDatabase,
+    SqlJobCatalog,
+    SqlJobFeed,
+    SqlJobHistory,
+    SqlJobOutputs,
+    SqlJobStore,
+    SqlWorkBoard,
+)
+from encola.adapters.system import DataFolder, SystemClock, SystemIds
+from encola.adapters.telemetry import PrometheusMetrics
+from encola.application.call_service import CallService
+from encola.application.cancel_job import CancelJob
+from encola.application.check_health import CheckHealth
+from encola.application.dispatch_jobs import DispatchJobs
+from encola.application.follow_job import FollowJob
+from encola.application.forget_jobs import ForgetJobs
+from encola.application.get_job import GetJob
+from encola.application.handlers import HandlerRegistry
+from encola.application.list_jobs import CountJobs, ListJobs
+from encola.application.ports import JobHistory, WorkBoard
+from encola.application.recover_jobs import RecoverJobs
+from encola.application.relay_history import RelayHistory
+from encola.application.renew_leases import RenewLeases
+from encola.application.retry_job import RetryJob
+from encola.application.run_job import RunJob
+from encola.application.submit_job import SubmitJob
+from encola.application.threads import HandlerThreads
+from encola.domain.errors import InvalidSettings
+from encola.entrypoints.nudge import Nudge
+from encola.entrypoints.settings import Settings
+from encola.entrypoints.use_cases import Machinery, UseCases
+
+Step = Callable[[], Awaitable[None] | None]
+
+
+def _database_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'encola.db'}"
+
+
+def _seconds(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+def _days(days: float) -> timedelta:
+    return timedelta(days=days)
+
+
+def _store_check(board: WorkBoard, clock: SystemClock) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    async def store() -> None:
+        await board.overdue(clock.now(), limit=1)
+
+    return {"store": store}
+
+
+def _relays(feed: Any, histories: Mapping[str, JobHistory]) -> list[RelayHistory]:
+    return [RelayHistory(feed=feed, history=history, consumer=name) for name, history in histories.items()]
+
+
+def _histories(settings: Settings, own: JobHistory, service: JobHistory) -> dict[str, JobHistory]:
+    registered = {"history-service": service} if "history" in settings.services else {}
+    return {"history": own, **registered}
+
+
+def _openers(profile: str, folder: DataFolder, database: SqlDatabase) -> list[Step]:
+    return [folder.open, database.open] if profile == "embedded" else []
+
+
+def _closers(
+    profile: str, folder: DataFolder, database: SqlDatabase, client: httpx.AsyncClient
+) -> list[Step]:
+    return [client.aclose, *([database.close, folder.close] if profile == "embedded" else [])]
+
+
+class Container(containers.DeclarativeContainer):
+    """How everything is put together."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    handlers = providers.Dependency(instance_of=HandlerRegistry)
+    profile = settings.provided.profile
+
+    clock = providers.Singleton(SystemClock)
+    ids = providers.Singleton(SystemIds)
+    nudge = providers.Singleton(Nudge)
+    metrics = providers.Singleton(PrometheusMetrics)
+    notifier = providers.Singleton(InProcessNotifier)
+    queue = providers.Singleton(InProcessJobQueue, window=settings.provided.concurrency)
+    cache = providers.Singleton(InMemoryCache, clock)
+
+    folder = providers.Singleton(DataFolder, settings.provided.data_dir)
+    database = providers.Singleton(
+        SqlDatabase,
+        providers.Callable(_database_url, settings.provided.data_dir),
+        fsync=settings.provided.fsync,
+    )
+    memory = providers.Singleton(MemoryState)
+
+    store = providers.Selector(
+        profile,
+        memory=providers.Singleton(InMemoryJobStore, memory, notifier),
+        embedded=providers.Singleton(SqlJobStore, database, notifier),
+    )
+    board = providers.Selector(
+        profile,
+        memory=providers.Singleton(InMemoryWorkBoard, memory),
+        embedded=providers.Singleton(SqlWorkBoard, database),
+    )
+    catalog = providers.Selector(
+        profile,
+        memory=providers.Singleton(InMemoryJobCatalog, memory),
+        embedded=providers.Singleton(SqlJobCatalog, database),
+    )
+    feed = providers.Selector(
+        profile,
+        memory=providers.Singleton(InMemoryJobFeed, memory),
+        embedded=providers.Singleton(SqlJobFeed, database),
+    )
+    outputs = providers.Selector(
+        profile,
+        memory=providers.Singleton(InMemoryJobOutputs, memory, notifier),
+        embedded=providers.Singleton(SqlJobOutputs, database, notifier),
+    )
+    own_history = providers.Selector(
+        profile,
+        memory=providers.Singleton(InMemoryJobHistory),
+        embedded=providers.Singleton(SqlJobHistory, database),
+    )
+
+    http_client = providers.Singleton(build_client)
+    caller = providers.Singleton(
+        HttpxServiceCaller,
+        settings.provided.services,
+        http_client,
+        chance=ids.provided.chance,
+        metrics=metrics,
+    )
+    call_service = providers.Singleton(CallService, caller=caller, cache=cache, clock=clock)
+    service_history = providers.Singleton(HttpJobHistory, caller)
+    histories = providers.Singleton(_histories, settings, own_history, service_history)
+
+    lease = providers.Callable(_seconds, settings.provided.lease_seconds)
+    run_job = providers.Singleton(
+        RunJob,
+        store=store,
+        outputs=outputs,
+        notifier=notifier,
+        handlers=handlers,
+        cache=cache,
+        call_service=call_service,
+        clock=clock,
+        ids=ids,
+        metrics=metrics,
+        nudge=nudge,
+        threads=providers.Singleton(HandlerThreads, settings.provided.sync_threads),
+        lease=lease,
+    )
+
+    use_cases = providers.Singleton(
+        UseCases,
+        settings=settings,
+        handlers=handlers,
+        submit_job=providers.Singleton(
+            SubmitJob, store=store, handlers=handlers, clock=clock, ids=ids, metrics=metrics, nudge=nudge
+        ),
+        get_job=providers.Singleton(GetJob, store=store),
+        list_jobs=providers.Singleton(ListJobs, catalog=catalog),
+        count_jobs=providers.Singleton(CountJobs, catalog=catalog),
+        cancel_job=providers.Singleton(CancelJob, store=store, clock=clock, metrics=metrics),
+        retry_job=providers.Singleton(RetryJob, store=store, clock=clock, nudge=nudge),
+        follow_job=providers.Singleton(
+            FollowJob, store=store, outputs=outputs, notifier=notifier, clock=clock
+        ),
+        check_health=providers.Singleton(CheckHealth, checks=providers.Callable(_store_check, board, clock)),
+        call_service=call_service,
+        catalog=catalog,
+        metrics=metrics,
+        render_metrics=metrics.provided.render,
+    )
+
+    machinery = providers.Singleton(
+        Machinery,
+        nudge=nudge,
+        board=board,
+        deliveries=queue,
+        run_job=run_job,
+        dispatch_jobs=providers.Singleton(DispatchJobs, board=board, store=store, queue=queue, clock=clock),
+        recover_jobs=providers.Singleton(
+            RecoverJobs, board=board, store=store, clock=clock, metrics=metrics, nudge=nudge
+        ),
+        renew_leases=providers.Singleton(
+            RenewLeases, board=board, clock=clock, running=run_job.provided.running, lease=lease
+        ),
+        relays=providers.Callable(_relays, feed, histories),
+        forget_jobs=providers.Singleton(
+            ForgetJobs,
+            board=board,
+            feed=feed,
+            histories=histories.provided.values.call(),
+            consumers=histories.provided.keys.call(),
+            clock=clock,
+            job_retention=providers.Callable(_days, settings.provided.job_retention_days),
+            history_retention=providers.Callable(_days, settings.provided.history_retention_days),
+        ),
+        openers=providers.Callable(_openers, profile, folder, database),
+        closers=providers.Callable(_closers, profile, folder, database, http_client),
+        owns_everything=True,
+        lease=lease,
+    )
+
+
+def build(settings: Settings, handlers: HandlerRegistry) -> Container:
+    """Return the container for these settings; nothing is opened yet.
+
+    :raises InvalidSettings: the profile is not available
+    """
+    if settings.profile == "distributed":
+        raise InvalidSettings(
+            "ENCOLA_PROFILE=distributed is not available in this version; use embedded or memory."
+        )
+    return Container(settings=settings, handlers=handlers)

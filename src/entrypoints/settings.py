@@ -1,0 +1,83 @@
+"""What can be set from outside: ``ENCOLA_…`` variables and a ``.env`` file."""
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from encola.domain.errors import InvalidSettings
+
+Profile = Literal["memory", "embedded", "distributed"]
+
+
+class Settings(BaseSettings):
+    """Read once, at the start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ENCOLA_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True
+    )
+
+    profile: Profile = Field("embedded", description="memory, embedded (one SQLite file) or distributed")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data_dir: Path = Field(Path(".encola"), description="folder of the embedded profile's file")
+    fsync: bool = Field(True, description="wait for the disk before a job is accepted")
+    auth: Literal["none", "keys", "jwt"] = Field("none", description="who may come in; none is for loopback")
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="other sites whose pages may call; JSON list of origins"
+    )
+    app: str | None = Field(None, description="module:attribute of your Encola instance")
+    redis_url: SecretStr | None = Field(None, description="state of the distributed profile")
+    amqp_url: SecretStr | None = Field(None, description="broker of the distributed profile")
+    services: dict[str, str] = Field(
+        default_factory=dict, description="base URLs that call_service may reach, by name"
+    )
+    concurrency: PositiveInt = Field(100, description="jobs at once in one worker")
+    sync_threads: PositiveInt = Field(64, description="plain-function handlers at once in one worker")
+    lease_seconds: PositiveFloat = Field(30.0, description="silence after which a worker counts as dead")
+    drain_seconds: PositiveFloat = Field(10.0, description="time for running jobs to end at a shutdown")
+    job_retention_days: PositiveFloat = Field(7.0, description="how long ended jobs stay readable")
+    history_retention_days: PositiveFloat = Field(
+        90.0, description="how long their events stay in the history"
+    )
+    llm_url: str | None = Field(None, description="OpenAI-compatible base URL for the demo's agent")
+    llm_model: str = Field("default", description="model name sent to it")
+    llm_api_key: SecretStr | None = Field(None, description="its key")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine can reach the address we listen on."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; what is passed wins.
+
+    :raises InvalidSettings: a value cannot be used; the message names the variable
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = "__".join(str(part) for part in first["loc"]).upper()
+        raise InvalidSettings(f"ENCOLA_{name}: {first['msg']}.") from None
+
+
+def check_front_door(settings: Settings) -> None:
+    """Refuse to listen where strangers could come in.
+
+    :raises InvalidSettings: the address is open to others and nobody would be asked who they are
+    """
+    if settings.auth != "none":
+        raise InvalidSettings(f"ENCOLA_AUTH={settings.auth} is not available in this version; use none.")
+    if not settings.is_loopback:
+        raise InvalidSettings(
+            f"ENCOLA_HOST={settings.host} is open to others and ENCOLA_AUTH=none asks nobody who they are:"
+            " listen on 127.0.0.1, and put a proxy that authenticates in front."
+        )

@@ -1,0 +1,67 @@
+"""Everything this application can do, as one typed value: all that entry points see."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from encola.application.call_service import CallService
+from encola.application.cancel_job import CancelJob
+from encola.application.check_health import CheckHealth
+from encola.application.dispatch_jobs import DispatchJobs
+from encola.application.follow_job import FollowJob
+from encola.application.forget_jobs import ForgetJobs
+from encola.application.get_job import GetJob
+from encola.application.handlers import HandlerRegistry
+from encola.application.list_jobs import CountJobs, ListJobs
+from encola.application.ports import JobCatalog, JobDeliveries, Metrics, WorkBoard
+from encola.application.recover_jobs import RecoverJobs
+from encola.application.relay_history import RelayHistory
+from encola.application.renew_leases import RenewLeases
+from encola.application.retry_job import RetryJob
+from encola.application.run_job import RunJob
+from encola.application.submit_job import SubmitJob
+from encola.entrypoints.nudge import Nudge
+from encola.entrypoints.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseCases:
+    """What can be asked from outside."""
+
+    settings: Settings
+    handlers: HandlerRegistry
+    submit_job: SubmitJob
+    get_job: GetJob
+    list_jobs: ListJobs
+    count_jobs: CountJobs
+    cancel_job: CancelJob
+    retry_job: RetryJob
+    follow_job: FollowJob
+    check_health: CheckHealth
+    call_service: CallService
+    catalog: JobCatalog
+    metrics: Metrics
+    render_metrics: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machinery:
+    """What runs inside: the keepers' and the worker's use cases, and what must be opened and closed.
+
+    ``openers`` run in order, ``closers`` in order too. ``owns_everything`` tells a process that no
+    other one works on the same jobs, so that whatever was in hand when it starts is nobody's.
+    """
+
+    nudge: Nudge
+    board: WorkBoard
+    deliveries: JobDeliveries
+    run_job: RunJob
+    dispatch_jobs: DispatchJobs
+    recover_jobs: RecoverJobs
+    renew_leases: RenewLeases
+    relays: Sequence[RelayHistory]
+    forget_jobs: ForgetJobs
+    openers: Sequence[Callable[[], Awaitable[None] | None]]
+    closers: Sequence[Callable[[], Awaitable[None] | None]]
+    owns_everything: bool
+    lease: timedelta
