@@ -5,7 +5,7 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -41,7 +41,16 @@ def url_of(listener: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """Leaves signals to whoever runs it: several may run in one process."""
+    """Leaves signals to whoever runs it, several may run in one process; says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,7 +58,9 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, *, log_level: str, lifespan: bool) -> Server:
+def make_server(
+    app: ASGIApp, *, log_level: str, lifespan: bool, on_ready: Callable[[], None] = lambda: None
+) -> Server:
     """Return a server with the settings that job streams need.
 
     Compression is off: it costs memory per socket and gains nothing on short frames.
@@ -69,7 +80,7 @@ def make_server(app: ASGIApp, *, log_level: str, lifespan: bool) -> Server:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    return Server(config)
+    return Server(config, on_ready)
 
 
 @contextlib.asynccontextmanager
@@ -85,16 +96,23 @@ async def serving(app: ASGIApp, listener: socket.socket, *, log_level: str) -> A
 
 
 async def serve_until_told(
-    app: ASGIApp, listener: socket.socket, stopping: asyncio.Event, *, log_level: str
+    app: ASGIApp,
+    listener: socket.socket,
+    stopping: asyncio.Event,
+    *,
+    log_level: str,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> bool:
     """Serve until SIGINT or SIGTERM; return whether the application had started.
 
-    ``stopping`` is set first, so that streams end and the server need not wait for them.
+    ``stopping`` is set first, so that streams end and the server need not wait for them. A second
+    signal does not wait for open connections either.
     """
-    server = make_server(app, log_level=log_level, lifespan=True)
+    server = make_server(app, log_level=log_level, lifespan=True, on_ready=on_ready)
 
     def stop() -> None:
         stopping.set()
+        server.force_exit = server.should_exit
         server.should_exit = True
 
     loop = asyncio.get_running_loop()

@@ -93,8 +93,7 @@ async def embed_documents(ctx: JobContext, params: EmbeddingParams) -> JSON:
             operation_type="agent_execution",
             idempotency_key=f"{ctx.job_id}:{index}",
         )
-        data = _unwrap(answered)
-        chunks += data["chunks"] if isinstance(data, dict) and isinstance(data.get("chunks"), int) else 0  # type: ignore[operator]
+        chunks += _count(_unwrap(answered), "chunks")
     await ctx.progress(total, total, "Documentos listos")
     return {"collection_id": params.collection_id, "documents": total, "chunks": chunks}
 
@@ -134,6 +133,11 @@ def _register(
             is_shipped=True,
         )
     )
+
+
+def _count(data: JSON, name: str) -> int:
+    count = data.get(name) if isinstance(data, dict) else None
+    return count if isinstance(count, int) else 0
 
 
 def _unwrap(result: ServiceResult) -> JSON:

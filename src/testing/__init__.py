@@ -1,1 +1,1 @@
-"""For users' tests: contracts for adapters, and Hypothesis strategies."""
+"""For users' tests: contracts for adapters, builders, Hypothesis strategies, and a state machine."""

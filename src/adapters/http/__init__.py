@@ -1,1 +1,6 @@
-"""Calls to services over HTTP."""
+"""HTTP by httpx: calls to other services, and the history that is one of them."""
+
+from encola.adapters.http.job_history import HttpJobHistory
+from encola.adapters.http.service_caller import HttpxServiceCaller, build_client
+
+__all__ = ["HttpJobHistory", "HttpxServiceCaller", "build_client"]

@@ -25,7 +25,8 @@ class DataFolder:
             lock = (self.path / "encola.lock").open("a+")
         except OSError as error:
             raise InvalidSettings(
-                f"The data folder {self.path} cannot be written ({error.strerror}); set ENCOLA_DATA_DIR to one that can."
+                f"The data folder {self.path} cannot be written ({error.strerror});"
+                " set ENCOLA_DATA_DIR to one that can."
             ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
 """Health and numbers."""
 
 from collections import Counter, defaultdict
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -15,7 +16,10 @@ from encola.entrypoints.api.tenancy import use_cases_of
 router = APIRouter(route_class=StrictRoute, tags=["operations"])
 root = APIRouter(route_class=StrictRoute, tags=["operations"])
 
-_HEALTH = {503: {"description": "Something it needs does not answer.", "content": {"application/json": {}}}}
+_HEALTH: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Something it needs does not answer.", "content": {"application/json": {}}}
+}
+_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
 
 
 @router.get("/metrics", response_model=QueueMetrics, responses=answers(400, 422, 503))
@@ -58,7 +62,7 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse(body, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
-@root.get("/metrics", responses=answers(400) | {200: {"content": {"text/plain": {}}}})
+@root.get("/metrics", responses=answers(400) | _TEXT)
 async def prometheus(request: Request) -> Response:
     """Give the process's metrics in Prometheus' text format."""
     body = use_cases_of(request).render_metrics()

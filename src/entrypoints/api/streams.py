@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -26,7 +26,7 @@ router = APIRouter(route_class=StrictRoute, tags=["events"])
 PING_SECONDS = 15.0
 RECONNECT_MS = 1000
 
-_STREAM = {
+_STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "model": EventsPage,
         "description": "The events as JSON, or as a stream when `Accept` asks for text/event-stream.",
@@ -108,6 +108,10 @@ def _frame(announcement: Announcement) -> str:
     return f"{head}data: {announcement.wire}\n\n"
 
 
+async def _next(announcements: AsyncGenerator[Announcement, None]) -> Announcement:
+    return await anext(announcements)
+
+
 async def with_silences(
     announcements: AsyncGenerator[Announcement, None], seconds: float, stopping: asyncio.Event
 ) -> AsyncGenerator[Announcement | None, None]:
@@ -116,7 +120,7 @@ async def with_silences(
     upcoming: asyncio.Task[Announcement] | None = None
     try:
         while not stopping.is_set():
-            upcoming = upcoming or asyncio.ensure_future(anext(announcements))  # type: ignore[arg-type]
+            upcoming = upcoming or asyncio.create_task(_next(announcements))
             await asyncio.wait({upcoming, stop}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if upcoming.done():
                 done, upcoming = upcoming, None

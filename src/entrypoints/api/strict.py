@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from encola.domain.errors import NotJson
@@ -19,11 +19,8 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         """Return the body's value.
 
-        :raises Refused: the content type is not JSON, or the text is not, or not only, one JSON value
+        :raises Refused: the text is not one JSON value
         """
-        media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
-        if media_type != "application/json" and not media_type.endswith("+json"):
-            raise Refused(415, "unsupported_media_type", "Send the body as Content-Type: application/json.")
         return parse_json(await self.body())
 
 
@@ -33,7 +30,8 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
         handle = super().get_route_handler()
-        known = {field.alias for field in get_flat_dependant(self.dependant).query_params}
+        known = _query_names(self.dependant)
+        has_body = self.body_field is not None
 
         async def strict(request: Request) -> Response:
             unknown = sorted(set(request.query_params) - known)
@@ -44,9 +42,23 @@ class StrictRoute(APIRoute):
                     "unknown_parameter",
                     f"There is no query parameter {unknown[0]!r} here; known are: {allowed}.",
                 )
-            return await handle(StrictRequest(request.scope, request.receive))
+            strict_request = StrictRequest(request.scope, request.receive)
+            if has_body and not _is_json(request) and await strict_request.body():
+                raise Refused(
+                    415, "unsupported_media_type", "Send the body as Content-Type: application/json."
+                )
+            return await handle(strict_request)
 
         return strict
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*(_query_names(inner) for inner in dependant.dependencies))
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
 
 
 def parse_json(text: bytes) -> Any:

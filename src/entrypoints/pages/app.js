@@ -189,13 +189,14 @@ async function loadCollections() {
   }
 }
 
-function toggle(button, panel, shown) {
-  $(panel).classList.toggle('open', shown);
-  $(button).setAttribute('aria-expanded', String(shown));
+function toggleHistory(shown) {
+  $('history').classList.toggle('open', shown);
+  $('open-history').setAttribute('aria-expanded', String(shown));
 }
 
-function toggleHistory(shown) {
-  toggle('open-history', 'history', shown);
+function showOptions(shown) {
+  $('options').hidden = !shown;
+  $('open-options').setAttribute('aria-expanded', String(shown));
 }
 
 function onSubmit(event) {
@@ -229,10 +230,9 @@ $('clear').addEventListener('click', () => {
   $('question').focus();
 });
 $('open-history').addEventListener('click', () => toggleHistory(!$('history').classList.contains('open')));
-$('open-options').addEventListener('click', () => {
-  $('options').hidden = !$('options').hidden;
-  toggle('open-options', 'options', !$('options').hidden);
-});
+$('open-options').addEventListener('click', () => showOptions($('options').hidden));
+// What is wrong with a field can only be said where it is seen.
+$('agent').addEventListener('invalid', () => showOptions(true));
 
 new DocumentsForm(addDocuments);
 $('tenant').hidden = tenant === 'default';

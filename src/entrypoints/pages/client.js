@@ -7,6 +7,8 @@ const MAX_DELAY = 10_000;
 const CALL_TIMEOUT = 15_000;
 /** The server says something every 15 s; a stream this quiet is dead. */
 const SILENCE = 40_000;
+/** The server ends the stream after the event that ends the job; this is how long we wait for it. */
+const GRACE = 1_000;
 /** A page that was asleep trusts a stream no longer than this. */
 const STALE = 20_000;
 /** A connection that lasted this long was a good one: the next retry is quick again. */
@@ -158,7 +160,8 @@ export class JobWatcher {
     const watchdog = new Watchdog();
     const signal = AbortSignal.any([this.#stop.signal, watchdog.signal]);
     try {
-      const response = await this.#client.open('GET', `${this.#path}/events`, { headers: this.#resume(), signal });
+      const headers = this.#resume();
+      const response = await this.#client.open('GET', `${this.#path}/events`, { headers, signal });
       this.#connectedAt = Date.now();
       this.#client.connection(this, true);
       if (response.status === 204) return await this.#readOnce(signal);
@@ -178,7 +181,9 @@ export class JobWatcher {
     for await (const { type, data } of readEvents(body, () => watchdog.feed())) {
       if (type === 'output') this.#tell('output', JSON.parse(data));
       else this.#take(JSON.parse(data));
-      if (this.#over) return;
+      // A job that was sent round again has an end in its past: only the last event counts.
+      if (this.#ended) watchdog.feed(GRACE);
+      if (this.#stop.signal.aborted) return;
     }
   }
 
@@ -224,10 +229,10 @@ class Watchdog {
     return this.#cut.signal;
   }
 
-  feed() {
+  feed(patience = SILENCE) {
     this.#fedAt = Date.now();
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#cut.abort(), SILENCE);
+    this.#timer = setTimeout(() => this.#cut.abort(), patience);
   }
 
   end() {

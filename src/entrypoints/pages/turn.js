@@ -47,8 +47,8 @@ export class Turn {
     this.#sending = new AbortController();
     this.#update({ status: 'sending', error: null });
     try {
-      const { job_id, status } = await this.#client.post(path, body, { key, signal: this.#sending.signal });
-      this.#update({ job_id, status: isFinal(status) ? 'processing' : status });
+      const accepted = await this.#client.post(path, body, { key, signal: this.#sending.signal });
+      this.#update(accepted);
       this.watch();
     } catch (error) {
       this.#update(this.#sending.signal.aborted ? { status: 'cancelled' } : refused(error));

@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench lock docs
+
+UV ?= $(or $(wildcard .venv/bin/uv),uv)
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes \
+	--python-version 3.11 --no-header --no-annotate $(if $(UPGRADE),--upgrade)
+
+help:  ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+run:  ## Start everything in one process and print its URL
+	@scripts/bootstrap run
+	@exec .venv/bin/encola dev
+
+test:  ## Run every test
+	@scripts/bootstrap dev
+	.venv/bin/python -m pytest tests/unit
+	.venv/bin/python -m pytest tests/integration
+
+lint:  ## Check format, lint, types and layers
+	@scripts/bootstrap dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench:  ## Measure, and compare with the alternatives
+	@scripts/bootstrap dev
+	.venv/bin/python -m bench
+
+docs:  ## Write the pages that are generated from the code
+	@scripts/bootstrap dev
+	.venv/bin/python scripts/generate_docs.py
+
+lock:  ## Resolve the dependencies anew (needs uv; UPGRADE=1 takes the latest)
+	$(COMPILE) --group build -o requirements/run.lock
+	$(COMPILE) --group dev --extra postgresql --extra testing -c requirements/run.lock -o requirements/dev.lock

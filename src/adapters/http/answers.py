@@ -1,0 +1,129 @@
+"""Reading an answer, as far as it may be trusted: size, form, envelope."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import httpx
+
+from encola.adapters.http.backoff import retry_after
+from encola.adapters.http.failures import Failure, answered, not_understood, refused
+from encola.domain.json_value import JSON
+
+MAX_BYTES = 10 * 2**20
+NDJSON = "application/x-ndjson"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one attempt brought: data, or a failure."""
+
+    data: JSON = None
+    failure: Failure | None = None
+
+
+class _Unusable(Exception):
+    """The answer breaks a rule; the text completes "The service …"."""
+
+    def __init__(self, what: str, code: str = "invalid_response") -> None:
+        super().__init__(what)
+        self.code = code
+
+
+async def read_answer(
+    response: httpx.Response, service: str, on_output: Callable[[str], None] | None
+) -> Answer:
+    """Read a response to its end, and pass its output lines on as they come.
+
+    :raises httpx.HTTPError: the connection failed on the way
+    """
+    try:
+        return await _read(response, service, on_output)
+    except _Unusable as error:
+        return Answer(failure=not_understood(service, str(error), code=error.code))
+
+
+async def _read(response: httpx.Response, service: str, on_output: Callable[[str], None] | None) -> Answer:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise _Unusable("compressed its answer, which was not asked for")
+    if 300 <= response.status_code < 400:
+        raise _Unusable("answered with a redirect, which is never followed")
+    if not response.is_success:
+        return Answer(failure=await _error(response, service))
+    if _media_type(response) == NDJSON:
+        return _opened(await _last_line(response, on_output), service, response.status_code)
+    body = await _whole(response)
+    return _opened(_parsed(body), service, response.status_code) if body else Answer()
+
+
+async def _error(response: httpx.Response, service: str) -> Failure:
+    try:
+        body = _parsed(await _whole(response))
+    except _Unusable:
+        body = None
+    fields = body if isinstance(body, dict) else None
+    return answered(service, response.status_code, fields, retry_after(response.headers))
+
+
+def _opened(body: JSON, service: str, status: int) -> Answer:
+    """Take the data out of its envelope; JSON without an envelope is the data."""
+    if not isinstance(body, dict) or not isinstance(body.get("success"), bool):
+        return Answer(data=body)
+    if not body["success"]:
+        return Answer(failure=refused(service, status, body))
+    return Answer(data=body.get("data"))
+
+
+async def _last_line(response: httpx.Response, on_output: Callable[[str], None] | None) -> JSON:
+    async for line in _lines(response):
+        message = _parsed(line)
+        if not isinstance(message, dict):
+            raise _Unusable("streamed a line that is not a JSON object")
+        if isinstance(message.get("success"), bool):
+            return message
+        text = message.get("output")
+        if on_output is not None and isinstance(text, str):
+            on_output(text)
+    raise _Unusable("ended its stream without an answer")
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    rest = bytearray()
+    async for piece in _pieces(response):
+        rest += piece
+        *lines, rest = rest.split(b"\n") if b"\n" in piece else [rest]
+        for line in lines:
+            if line.strip():
+                yield bytes(line)
+    if rest.strip():
+        yield bytes(rest)
+
+
+async def _whole(response: httpx.Response) -> bytes:
+    return b"".join([piece async for piece in _pieces(response)])
+
+
+async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > MAX_BYTES:
+            raise _Unusable(f"sent more than {MAX_BYTES // 2**20} MiB", "response_too_large")
+        yield piece
+
+
+def _parsed(body: bytes) -> JSON:
+    try:
+        value: JSON = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise _Unusable("answered with something that is not JSON") from None
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _media_type(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()

@@ -1,0 +1,114 @@
+"""What is sent: the same for every attempt of a call but for its number and its time."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from encola.adapters.http.answers import NDJSON
+from encola.adapters.http.failures import Again
+from encola.domain.context import ExecutionContext
+from encola.domain.errors import InvalidInput, NotJson
+from encola.domain.json_value import JSON
+from encola.domain.policy import Repeat
+from encola.domain.service import ServiceCall
+
+_BODILESS = frozenset({"GET", "HEAD"})
+_METHODS = _BODILESS | {"POST", "PUT", "PATCH", "DELETE"}
+_KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRequest:
+    """A request that can be sent again."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    content: bytes | None
+    repeatable: bool
+
+    def may_repeat(self, again: Again) -> bool:
+        """Tell whether a failure allows this request a further attempt."""
+        return again is Again.NOT_SENT or (again is Again.IF_SAFE and self.repeatable)
+
+    def headers_of(self, attempt: int, seconds_left: float) -> dict[str, str]:
+        """Return the headers of one attempt, which tell the service how long we shall wait."""
+        milliseconds = max(int(seconds_left * 1000), 1)
+        return {**self.headers, "X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
+
+
+def prepare(call: ServiceCall, url: str, new_key: Callable[[], str]) -> PreparedRequest:
+    """Return the request of a call; the data of a GET is its query.
+
+    :raises NotJson: the data is not JSON
+    :raises InvalidInput: the method or the idempotency key cannot be sent
+    """
+    method = call.method.upper()
+    if method not in _METHODS:
+        raise InvalidInput(f"There is no method {method!r} here.")
+    in_query = method in _BODILESS or call.data is None
+    key = _key_of(call, new_key)
+    return PreparedRequest(
+        method=method,
+        url=_with_query(url, call.data) if in_query and call.data else url,
+        headers=_headers(call, key, has_body=not in_query),
+        content=None if in_query else _encoded(call.data),
+        repeatable=call.operation.repeat in (Repeat.SAFE, Repeat.NATURAL) or key is not None,
+    )
+
+
+def _key_of(call: ServiceCall, new_key: Callable[[], str]) -> str | None:
+    key = call.idempotency_key
+    if key is None:
+        return new_key() if call.operation.repeat is Repeat.KEYED else None
+    if not _KEY.fullmatch(key):
+        raise InvalidInput("An idempotency key must be 1 to 255 printable ASCII characters.")
+    return key
+
+
+def _headers(call: ServiceCall, key: str | None, *, has_body: bool) -> dict[str, str]:
+    headers = {
+        "Accept": f"{NDJSON}, application/json;q=0.9" if call.on_output else "application/json",
+        # What we have not inflated cannot fill our memory.
+        "Accept-Encoding": "identity",
+        "User-Agent": "encola",
+        **_context_headers(call.context),
+    }
+    if has_body:
+        headers["Content-Type"] = "application/json"
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    return headers
+
+
+def _context_headers(context: ExecutionContext) -> dict[str, str]:
+    trace = context.traceparent or ""
+    headers = {
+        "X-Tenant-ID": context.tenant_id,
+        "X-Agent-ID": context.agent_id,
+        "X-Conversation-ID": context.conversation_id,
+        "X-Collection-ID": context.collection_id,
+        "traceparent": trace if _TRACEPARENT.fullmatch(trace) else None,
+    }
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def _encoded(data: JSON) -> bytes:
+    try:
+        return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotJson("cannot be sent as JSON") from error
+
+
+def _with_query(url: str, data: JSON) -> str:
+    if not isinstance(data, dict):
+        raise InvalidInput("The data of a call without a body must be an object: it is sent as the query.")
+    pairs = [
+        (name, value if isinstance(value, str) else _encoded(value).decode())
+        for name, value in data.items()
+        if value is not None
+    ]
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}" if pairs else url

@@ -1,0 +1,90 @@
+"""Metrics in the Prometheus format."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from encola.application.ports import Metrics
+
+logger = logging.getLogger(__name__)
+
+Metric: TypeAlias = Counter | Gauge | Histogram
+
+NAMES_REFUSED = 100
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a metric is: its kind, a sentence for whoever reads it, and its labels."""
+
+    kind: type[Metric]
+    documentation: str
+    labels: tuple[str, ...] = ()
+
+
+CATALOGUE = {
+    "encola_jobs_registered_total": Described(Counter, "Jobs accepted.", ("type",)),
+    "encola_jobs_finished_total": Described(Counter, "Jobs that ended.", ("type", "status")),
+    "encola_job_run_seconds": Described(Histogram, "From the last claim of a job to its end.", ("type",)),
+    "encola_job_queue_wait_seconds": Described(Histogram, "From due to claimed.", ("type",)),
+    "encola_jobs_running": Described(Gauge, "Jobs that run in this process now."),
+    "encola_watchers": Described(Gauge, "Watchers connected to this process now.", ("transport",)),
+    "encola_service_calls_total": Described(
+        Counter, "Calls to other services.", ("service", "operation", "outcome")
+    ),
+    "encola_service_call_seconds": Described(
+        Histogram, "Calls to other services, all attempts together.", ("service", "operation")
+    ),
+}
+
+
+class PrometheusMetrics(Metrics):
+    """The metrics of the catalogue, in a registry of their own.
+
+    What is not in the catalogue, or is used otherwise than described there, is left out and logged
+    once by name.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._metrics: dict[str, Metric] = {}
+        self._refused: set[str] = set()
+
+    def count(self, name: str, **labels: str) -> None:
+        self._note(name, labels, Counter, lambda counter: counter.inc())
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        self._note(name, labels, Histogram, lambda histogram: histogram.observe(seconds))
+
+    def change(self, name: str, by: int, **labels: str) -> None:
+        self._note(name, labels, Gauge, lambda gauge: gauge.inc(by))
+
+    def render(self) -> bytes:
+        """Return everything in the text format that Prometheus scrapes."""
+        return generate_latest(self._registry)
+
+    def _note(
+        self, name: str, labels: dict[str, str], kind: type[Metric], note: Callable[[Any], None]
+    ) -> None:
+        described = CATALOGUE.get(name)
+        if described is None or described.kind is not kind or set(described.labels) != set(labels):
+            self._refuse(name)
+            return
+        metric = self._metrics.get(name) or self._create(name, described)
+        note(metric.labels(**labels) if labels else metric)
+
+    def _create(self, name: str, described: Described) -> Metric:
+        buckets = {"buckets": _BUCKETS} if described.kind is Histogram else {}
+        self._metrics[name] = described.kind(
+            name, described.documentation, described.labels, registry=self._registry, **buckets
+        )
+        return self._metrics[name]
+
+    def _refuse(self, name: str) -> None:
+        if name not in self._refused and len(self._refused) < NAMES_REFUSED:
+            self._refused.add(name)
+            logger.warning("metric %s is not in the catalogue with these labels; it is left out", name)
