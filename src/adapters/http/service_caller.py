@@ -167,8 +167,8 @@ class HttpxServiceCaller(ServiceCaller):
     def _observe(self, course: _Course, result: ServiceResult) -> None:
         labels = {"service": result.meta.service, "operation": result.meta.operation}
         outcome = result.error.code if result.error else "ok"
-        self._metrics.count("service_calls", outcome=outcome, **labels)
-        self._metrics.observe("service_call_seconds", _now() - course.started, **labels)
+        self._metrics.count("encola_service_calls_total", outcome=outcome, **labels)
+        self._metrics.observe("encola_service_call_seconds", _now() - course.started, **labels)
         if result.error:
             _log.warning(
                 "call of %s (%s) failed: %s after %d attempts",

@@ -10,7 +10,7 @@ from encola.adapters.memory.job_outputs import InMemoryJobOutputs
 from encola.adapters.memory.job_queue import InProcessJobQueue
 from encola.adapters.memory.job_store import InMemoryJobStore
 from encola.adapters.memory.metrics import InMemoryMetrics
-from encola.adapters.memory.notifier import InProcessNotifier
+from encola.adapters.memory.notifier import InProcessNotifier, InProcessSubscription
 from encola.adapters.memory.service_caller import ScriptedServiceCaller
 from encola.adapters.memory.state import MemoryState
 from encola.adapters.memory.work_board import InMemoryWorkBoard
@@ -26,6 +26,7 @@ __all__ = [
     "InMemoryWorkBoard",
     "InProcessJobQueue",
     "InProcessNotifier",
+    "InProcessSubscription",
     "ManualClock",
     "MemoryState",
     "ScriptedServiceCaller",

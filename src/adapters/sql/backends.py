@@ -42,10 +42,10 @@ def backend_for(url: URL, *, fsync: bool, max_pages: int | None) -> Backend:
 
     :raises InvalidSettings: it is none of those that are known, or a database in memory
     """
-    kind = url.get_backend_name()
-    if kind == "sqlite" and url.database not in (None, "", ":memory:"):
+    driver = url.get_backend_name(), url.get_driver_name()
+    if driver == ("sqlite", "pysqlite") and url.database not in (None, "", ":memory:"):
         return _sqlite(fsync, max_pages)
-    if kind == "postgresql" and url.get_driver_name() == "psycopg":
+    if driver == ("postgresql", "psycopg"):
         return _postgresql(fsync)
     raise InvalidSettings("The database URL must begin with sqlite:/// and a file, or postgresql+psycopg://.")
 

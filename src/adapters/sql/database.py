@@ -144,13 +144,16 @@ class SqlDatabase:
         return self._opened
 
     def _engine(self) -> Engine:
-        engine = create_engine(
-            self._url,
-            # Each thread keeps the connection that it opened.
-            poolclass=NullPool,
-            hide_parameters=True,
-            connect_args=dict(self._backend.arguments),
-        )
+        try:
+            engine = create_engine(
+                self._url,
+                # Each thread keeps the connection that it opened.
+                poolclass=NullPool,
+                hide_parameters=True,
+                connect_args=dict(self._backend.arguments),
+            )
+        except ModuleNotFoundError as error:
+            raise InvalidSettings("PostgreSQL needs another package: install encola[postgresql].") from error
         prepare = self._backend.prepare
         event.listen(engine, "connect", lambda connection, record: prepare(connection))
         return engine

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, bindparam, func, or_, select, tuple_
 
 from encola.adapters.sql.database import SqlDatabase
 from encola.adapters.sql.rows import JOB_COLUMNS, encode, read_jobs
-from encola.adapters.sql.tables import jobs, tags
+from encola.adapters.sql.tables import jobs, params, tags, whole_jobs
 from encola.application.ports import JobCatalog, JobCount, JobFilter, PageStart
 from encola.domain.context import JobId, TenantId
 from encola.domain.job import Job, JobStatus
@@ -29,6 +29,7 @@ class SqlJobCatalog(JobCatalog):
     ) -> Sequence[Job]:
         statement = (
             select(*JOB_COLUMNS)
+            .select_from(whole_jobs)
             .where(jobs.c.tenant == tenant, *self._conditions(tenant, job_filter), *_following(start))
             .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
             .limit(limit)
@@ -66,7 +67,7 @@ class SqlJobCatalog(JobCatalog):
         text = _folded(text)
         spelt = encode(text)[1:-1]  # as it stands within the stored JSON
         plain = (self._database.contains(column, text) for column in _PLAIN_TEXTS)
-        return or_(*plain, self._database.contains(jobs.c.params, spelt))
+        return or_(*plain, self._database.contains(params.c.params, spelt))
 
 
 def _following(start: PageStart | None) -> Iterator[ColumnElement[bool]]:

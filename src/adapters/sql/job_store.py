@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from encola.adapters.sql.announcing import AnnouncedWrites
 from encola.adapters.sql.database import SqlDatabase
@@ -13,10 +13,11 @@ from encola.adapters.sql.rows import (
     event_row,
     job_changes,
     job_row,
+    params_row,
     read_event,
     read_job,
 )
-from encola.adapters.sql.tables import cursors, events, jobs, keys, tags
+from encola.adapters.sql.tables import cursors, events, jobs, keys, params, tags, whole_jobs
 from encola.application.ports import IdempotencyKey, JobStore, Notifier
 from encola.domain.context import JobId, TenantId
 from encola.domain.errors import JobChanged, JobNotFound
@@ -32,7 +33,7 @@ TRIM_EVERY: Final = 256
 _THIS_JOB = (jobs.c.id == bindparam("of_id"), jobs.c.tenant == bindparam("of_tenant"))
 _OF_JOB = (events.c.job_id == bindparam("of_id"), events.c.tenant == bindparam("of_tenant"))
 
-_GET = select(*JOB_COLUMNS).where(*_THIS_JOB)
+_GET = select(*JOB_COLUMNS).select_from(whole_jobs).where(*_THIS_JOB)
 _EXISTS = select(jobs.c.seq).where(*_THIS_JOB)
 _SAVE = update(jobs).where(
     *_THIS_JOB, jobs.c.seq == bindparam("stored_seq"), jobs.c.attempt <= bindparam("own_attempt")
@@ -44,11 +45,12 @@ _EVENTS = (
     .limit(bindparam("most"))
 )
 _ADD_EVENT = insert(events).inline()
+_ADD_PARAMS = insert(params).inline()
 _ADD_TAGS = insert(tags).inline()
 _JOB_OF_KEY = (
     select(*JOB_COLUMNS)
-    .select_from(keys)
-    .join(jobs, (jobs.c.id == keys.c.job_id) & (jobs.c.tenant == keys.c.tenant))
+    .select_from(whole_jobs)
+    .join(keys, and_(keys.c.job_id == jobs.c.id, keys.c.tenant == jobs.c.tenant))
     .where(
         keys.c.tenant == bindparam("of_tenant"),
         keys.c.key == bindparam("of_key"),
@@ -80,6 +82,7 @@ class SqlJobStore(JobStore):
 
     async def add(self, job: Job, key: IdempotencyKey | None = None) -> Job:
         row = job_row(job)
+        params_columns = params_row(job)
         event = announce(job)
         event_columns = event_row(event)
 
@@ -89,6 +92,7 @@ class SqlJobStore(JobStore):
                 return kept
             if not connection.execute(self._add_job, row).rowcount:
                 return _get(connection, job.tenant_id, job.id)
+            connection.execute(_ADD_PARAMS, params_columns)
             connection.execute(_ADD_EVENT, event_columns)
             if job.tags:
                 connection.execute(_ADD_TAGS, _tag_rows(job))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from encola.adapters.sql.tables import events, jobs
+from encola.adapters.sql.tables import events, jobs, params
 from encola.domain.context import JobId, TenantId
 from encola.domain.event import JobEvent
 from encola.domain.job import WAITING, Job, JobStatus, Priority
@@ -13,7 +13,7 @@ from encola.domain.record import dump_job, load_job, to_microseconds
 RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 RUNNING = tuple(status.value for status in JobStatus if status not in WAITING and not status.is_terminal)
 
-JOB_COLUMNS = (jobs.c.state, jobs.c.params, jobs.c.check_at)
+JOB_COLUMNS = (jobs.c.state, params.c.params, jobs.c.check_at)
 EVENT_COLUMNS = (
     events.c.tenant,
     events.c.job_id,
@@ -49,7 +49,7 @@ def job_changes(job: Job) -> Parameters:
 
 
 def job_row(job: Job) -> Parameters:
-    """Return all columns of a job's row."""
+    """Return all columns of a job's row but its params."""
     changes = job_changes(job)
     return changes | {
         "id": job.id,
@@ -59,14 +59,18 @@ def job_row(job: Job) -> Parameters:
         "priority": RANKS[job.priority],
         "created_at": to_microseconds(job.created_at),
         "tags": _searchable(*job.tags) if job.tags else None,
-        "params": encode(job.params),
     }
+
+
+def params_row(job: Job) -> Parameters:
+    """Return all columns of the row of a job's params."""
+    return {"tenant": job.tenant_id, "job_id": job.id, "params": encode(job.params)}
 
 
 def read_job(row: Sequence[Any]) -> Job:
     """Return the job of a row that starts with :data:`JOB_COLUMNS`."""
-    state, params, check_at = row[:3]
-    return load_job({**json.loads(state), "params": json.loads(params), "check_at": check_at})
+    state, spelt_params, check_at = row[:3]
+    return load_job({**json.loads(state), "params": json.loads(spelt_params), "check_at": check_at})
 
 
 def read_jobs(rows: Sequence[Sequence[Any]]) -> list[Job]:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
 )
 
 SCHEMA_VERSION = 1
@@ -29,8 +30,8 @@ meta = Table(
     Column("value", _TEXT, nullable=False),
 )
 
-# `params` is written once; `state` is the rest of the job's record, rewritten by every save. The
-# columns between are what jobs are found by; of `check_at` the column is the truth, not the record.
+# `state` is the job's record without its params, rewritten by every save. The other columns are what
+# jobs are found by; of `check_at` the column is the truth, not the record.
 jobs = Table(
     "encola_jobs",
     metadata,
@@ -50,9 +51,21 @@ jobs = Table(
     Column("tags", _TEXT),
     Column("error", _TEXT),
     Column("state", _TEXT, nullable=False),
-    Column("params", _TEXT, nullable=False),
     PrimaryKeyConstraint("id", "tenant"),
 )
+
+# Apart from the job, for they may be large, never change, and a database that changes one column of
+# a row writes the whole row.
+params = Table(
+    "encola_params",
+    metadata,
+    Column("tenant", _TEXT, nullable=False),
+    Column("job_id", _TEXT, nullable=False),
+    Column("params", _TEXT, nullable=False),
+    PrimaryKeyConstraint("job_id", "tenant"),
+)
+
+whole_jobs = jobs.join(params, and_(params.c.job_id == jobs.c.id, params.c.tenant == jobs.c.tenant))
 
 _columns = jobs.c
 Index(

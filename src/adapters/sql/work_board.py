@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, or_, select, update
 
 from encola.adapters.sql.database import SqlDatabase
 from encola.adapters.sql.rows import JOB_COLUMNS, RANKS, RUNNING, Parameters, read_jobs
-from encola.adapters.sql.tables import events, jobs, keys, outputs, pieces, tags
+from encola.adapters.sql.tables import events, jobs, keys, outputs, params, pieces, tags, whole_jobs
 from encola.application.ports import Lease, WorkBoard
 from encola.domain.job import Job
 from encola.domain.record import to_microseconds
@@ -28,10 +28,11 @@ _IS_DUE = (
 _ANY_DUE = select(jobs.c.id).where(*_IS_DUE).limit(1)
 _DUE = (
     select(*JOB_COLUMNS, *_KEY)
+    .select_from(whole_jobs)
     .where(*_IS_DUE)
     .order_by(jobs.c.due_at)
     .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
+    .with_for_update(of=jobs, skip_locked=True)
 )
 _TAKE = update(jobs).where(*_THIS_JOB).values(taken_until=bindparam("until"))
 _RENEW = (
@@ -41,6 +42,7 @@ _RENEW = (
 )
 _OVERDUE = (
     select(*JOB_COLUMNS)
+    .select_from(whole_jobs)
     .where(jobs.c.check_at <= bindparam("now"))
     .order_by(jobs.c.check_at)
     .limit(bindparam("most"))
@@ -62,7 +64,7 @@ _FORGET = (
             table.c.job_id == bindparam("of_id"),
             table.c.tenant == bindparam("of_tenant"),
         )
-        for table in (events, tags, keys, outputs, pieces)
+        for table in (events, params, tags, keys, outputs, pieces)
     ),
     delete(jobs).where(*_THIS_JOB),
 )

@@ -78,11 +78,13 @@ class PrometheusMetrics(Metrics):
         note(metric.labels(**labels) if labels else metric)
 
     def _create(self, name: str, described: Described) -> Metric:
-        buckets = {"buckets": _BUCKETS} if described.kind is Histogram else {}
-        self._metrics[name] = described.kind(
-            name, described.documentation, described.labels, registry=self._registry, **buckets
-        )
-        return self._metrics[name]
+        text, labels = described.documentation, described.labels
+        if described.kind is Histogram:
+            metric: Metric = Histogram(name, text, labels, registry=self._registry, buckets=_BUCKETS)
+        else:
+            metric = described.kind(name, text, labels, registry=self._registry)
+        self._metrics[name] = metric
+        return metric
 
     def _refuse(self, name: str) -> None:
         if name not in self._refused and len(self._refused) < NAMES_REFUSED:

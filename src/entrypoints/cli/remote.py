@@ -91,7 +91,7 @@ class Remote:
     def _refusal(self, answer: httpx.Response) -> CommandFailed:
         try:
             problem = answer.json()
-            message, code = str(problem["message"]), str(problem.get("code", "refused"))
+            message, code = _message_of(problem), str(problem.get("code", "refused"))
         except (ValueError, KeyError, TypeError, AttributeError):
             return self._stranger(answer)
         if answer.status_code >= 500 or answer.status_code == 429:
@@ -142,6 +142,13 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _message_of(problem: dict[str, Any]) -> str:
+    """Return the message, and what of the first errors it does not say itself."""
+    message = str(problem["message"])
+    details = [f"{error['pointer']}: {error['message']}" for error in problem.get("errors") or ()]
+    return " ".join([message, *(detail for detail in details[:3] if detail not in message)])
 
 
 def path_part(text: str) -> str:
