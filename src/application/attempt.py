@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from encola.application.ports import Clock, JobOutputs, JobStore, Lease
-from encola.domain.errors import EncolaError, JobChanged, JobNotFound, StoreUnavailable, TooLarge
+from encola.domain.errors import EncolaError, JobChanged, JobNotFound, StoreUnavailable
 from encola.domain.job import Job, JobError, Progress
 from encola.domain.json_value import JSON
 from encola.domain.output import OutputChunk
@@ -33,6 +33,7 @@ class Attempt:
     lease: timedelta
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _writes: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def held_lease(self) -> Lease:
@@ -64,8 +65,11 @@ class Attempt:
         """Write that another worker should take over."""
         await self._save(lambda job: job.handed_back(self.clock.now()))
 
-    async def append(self, name: str, offset: int, text: str) -> None:
-        """Write a piece of partial output; text beyond the store's bound is dropped."""
+    async def append(self, name: str, offset: int, text: str) -> bool:
+        """Write a piece of partial output and tell whether it is kept.
+
+        Losing one costs the watchers a preview, not the job its result, so it is only logged.
+        """
         chunk = OutputChunk(
             tenant_id=self.job.tenant_id,
             job_id=self.job.id,
@@ -75,15 +79,23 @@ class Attempt:
             text=text,
         )
         if self.fenced:
-            return
+            return False
         try:
             await self.outputs.append(chunk)
-        except (JobChanged, JobNotFound):
-            self.fence()
-        except (StoreUnavailable, TooLarge) as error:
+        except EncolaError as error:
             logger.warning("job %s: partial output was dropped: %s", self.job.id, error)
+            return False
+        return True
 
     async def _save(self, decide: Callable[[Job], Job]) -> None:
+        # A write that was begun is finished even when the handler that asked for it is cancelled:
+        # half-known, it would make every later one look like a stranger's.
+        writing = asyncio.create_task(self._save_next(decide))
+        self._writes.add(writing)
+        writing.add_done_callback(self._writes.discard)
+        await asyncio.shield(writing)
+
+    async def _save_next(self, decide: Callable[[Job], Job]) -> None:
         async with self._writing:
             if self.fenced:
                 return

@@ -37,6 +37,7 @@ class Output:
         self._pending_bytes = 0
         self._written = 0
         self._taken = 0
+        self._is_whole = True
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -65,9 +66,11 @@ class Output:
                 text, size = "".join(self._pending), self._pending_bytes
                 self._pending.clear()
                 self._pending_bytes = 0
-            if text:
-                offset, self._taken = self._taken, self._taken + size
-                await self._attempt.append(self._name, offset, text)
+            if text and self._is_whole:
+                # What follows a lost piece would stand at the wrong place, so nothing follows it.
+                self._is_whole = False
+                self._is_whole = await self._attempt.append(self._name, self._taken, text)
+                self._taken += size
 
     def _arm(self, full: bool) -> None:
         if full:

@@ -113,6 +113,8 @@ class SubmitJob:
 
 def _due(submission: Submission, now: datetime) -> datetime:
     if submission.run_at is not None:
+        if submission.run_at - now > MAX_DELAY:
+            raise InvalidInput(f"run_at must be at most {MAX_DELAY.days} days ahead.")
         return max(now, submission.run_at)
     return now + (submission.delay or timedelta(0))
 

@@ -206,6 +206,7 @@ class Container(containers.DeclarativeContainer):
 
     machinery = providers.Singleton(
         Machinery,
+        clock=clock,
         nudge=nudge,
         board=board,
         deliveries=queue,

@@ -28,7 +28,8 @@ class Encola:
     """An application of jobs: its types, and the machine that runs them.
 
     Settings come from the environment (``ENCOLA_…``); what is passed here wins. Nothing is opened
-    until it is used. ``async with app`` runs jobs in this process until left.
+    until it is used. ``async with app`` runs jobs in this process until left, and may be entered
+    again: on the embedded profile with the jobs that are kept, on the memory profile with none.
     """
 
     def __init__(
@@ -169,7 +170,8 @@ class Encola:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.runtime.stop()
+        runtime, self._runtime, self._container = self.runtime, None, None
+        await runtime.stop()
 
     @property
     def container(self) -> "Container":

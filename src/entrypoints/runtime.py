@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 from encola.entrypoints.keepers import Keeper
 from encola.entrypoints.use_cases import Machinery
@@ -40,7 +39,7 @@ class Runtime:
             machinery = self._machinery
             self.stopping.clear()
             if machinery.owns_everything:
-                await machinery.board.reset(datetime.now(UTC))
+                await machinery.board.reset(machinery.clock.now())
             self._worker = Worker(machinery.deliveries, machinery.run_job, self._concurrency)
             works = [keeper.run for keeper in self._keepers()] + [self._worker.run]
             self._loops = [asyncio.create_task(work()) for work in works]

@@ -13,7 +13,7 @@ from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
 from encola.application.handlers import HandlerRegistry
 from encola.application.list_jobs import CountJobs, ListJobs
-from encola.application.ports import JobCatalog, JobDeliveries, Metrics, WorkBoard
+from encola.application.ports import Clock, JobCatalog, JobDeliveries, Metrics, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
 from encola.application.renew_leases import RenewLeases
@@ -52,6 +52,7 @@ class Machinery:
     other one works on the same jobs, so that whatever was in hand when it starts is nobody's.
     """
 
+    clock: Clock
     nudge: Nudge
     board: WorkBoard
     deliveries: JobDeliveries

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 KEY_LIFETIME = timedelta(minutes=5)
 PATIENCE = timedelta(minutes=1)
+PIECES = st.tuples(st.text("añ✓😀", min_size=1, max_size=5), st.sampled_from([0, 0, 1, -1]))
 SECONDS = st.integers(0, 90).map(lambda seconds: timedelta(seconds=seconds))
 
 
@@ -198,26 +199,26 @@ class JobMachine(RuleBasedStateMachine):
         """Read and write as another tenant."""
         for job in self._present(job_id):
             theirs = replace(job, seq=job.seq + 1, context=ExecutionContext(tenant_id=GLOBEX))
-            for trespass in (
-                self.stores.jobs.get(GLOBEX, job_id),
-                self.stores.jobs.events(GLOBEX, job_id),
-                self.stores.jobs.save(theirs),
-            ):
-                with pytest.raises(JobNotFound):
-                    self._run(trespass)
+            with pytest.raises(JobNotFound):
+                self._run(self.stores.jobs.get(GLOBEX, job_id))
+            with pytest.raises(JobNotFound):
+                self._run(self.stores.jobs.events(GLOBEX, job_id))
+            with pytest.raises(JobNotFound):
+                self._run(self.stores.jobs.save(theirs))
             assert not self._run(self.stores.outputs.read(GLOBEX, job_id))
 
-    @rule(limit=st.integers(1, 4))
-    def take_due(self, limit: int) -> None:
-        """Take what is due."""
+    @rule(limits=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    def take_due(self, limits: list[int]) -> None:
+        """Take what is due, in several goes."""
         expected = self.model.due(self.now)
         again_at = self.now + PATIENCE
-        taken = self._run(self.stores.board.take_due(self.now, again_at=again_at, limit=limit))
-        assert [due_place(job) for job in taken] == [due_place(job) for job in expected[:limit]]
-        for job in taken:
-            assert job in expected
-            expected.remove(job)
-            self.model.take(job, again_at)
+        for limit in limits:
+            taken = self._run(self.stores.board.take_due(self.now, again_at=again_at, limit=limit))
+            assert [due_place(job) for job in taken] == [due_place(job) for job in expected[:limit]]
+            for job in taken:
+                assert job in expected
+                expected.remove(job)
+                self.model.take(job, again_at)
 
     @rule(limit=st.integers(1, 4))
     def look_for_overdue(self, limit: int) -> None:
@@ -245,19 +246,12 @@ class JobMachine(RuleBasedStateMachine):
         self._run(self.stores.board.reset(self.now))
         self.model.reset(self.now)
 
-    @rule(job_id=ids, text=st.text("añ✓😀", min_size=1, max_size=5))
-    def write_output(self, job_id: JobId, text: str) -> None:
-        """Write a piece of output."""
+    @rule(job_id=ids, pieces=st.lists(PIECES, min_size=1, max_size=4))
+    def write_output(self, job_id: JobId, pieces: list[tuple[str, int]]) -> None:
+        """Write pieces of output, at their place or beside it."""
         for job in self._present(job_id):
-            attempt, kept = self.model.outputs.get(job_id, (job.attempt, ""))
-            kept = kept if attempt == job.attempt else ""
-            append = self.stores.outputs.append(a_chunk(job, text, offset=len(kept.encode())))
-            if job.status is JobStatus.PROCESSING:
-                self._run(append)
-                self.model.outputs[job_id] = (job.attempt, kept + text)
-            else:
-                with pytest.raises(JobChanged):
-                    self._run(append)
+            for text, shift in pieces:
+                self._append(job, text, shift)
 
     @rule(limit=st.integers(1, 20))
     def follow_feed(self, limit: int) -> None:
@@ -307,6 +301,17 @@ class JobMachine(RuleBasedStateMachine):
                 return
             self._run(self.stores.jobs.save(following))
             self.model.save(following)
+
+    def _append(self, job: Job, text: str, shift: int) -> None:
+        attempt, kept = self.model.outputs.get(job.id, (job.attempt, ""))
+        kept = kept if attempt == job.attempt else ""
+        append = self.stores.outputs.append(a_chunk(job, text, offset=len(kept.encode()) + shift))
+        if job.status is JobStatus.PROCESSING and shift == 0:
+            self._run(append)
+            self.model.outputs[job.id] = (job.attempt, kept + text)
+        else:
+            with pytest.raises(JobChanged):
+                self._run(append)
 
     def _present(self, job_id: JobId) -> list[Job]:
         """Return the job as a list of one; of none, and none in the store, when it was forgotten."""

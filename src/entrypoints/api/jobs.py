@@ -186,7 +186,7 @@ async def retry_job(request: Request, job_id: JobIdPath, tenant: Tenant) -> Resp
     responses=answers(400, 413, 415, 422, 503),
 )
 async def enqueue_agent(
-    request: Request, body: EnqueueAgent, context: Context, key: Key = None
+    request: Request, response: Response, body: EnqueueAgent, context: Context, key: Key = None
 ) -> dict[str, object]:
     """Ask an agent, as another service does."""
     submission = Submission(
@@ -197,6 +197,7 @@ async def enqueue_agent(
         idempotency_key=idempotency_key(request),
     )
     submitted = await use_cases_of(request).submit_job(submission)
+    response.headers.update(_submit_headers(request, submitted))
     return {"success": True, "data": job_view(submitted.job, api_base(request))}
 
 

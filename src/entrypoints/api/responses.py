@@ -36,7 +36,8 @@ def not_modified(job: Job) -> Response:
 def has_state(request: Request, job: Job) -> bool:
     """Tell whether ``If-None-Match`` names the job's present state."""
     known = request.headers.get("if-none-match", "")
-    return etag_of(job) in [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    return etag_of(job) in tags or "*" in tags
 
 
 def preferred_wait(request: Request) -> int | None:

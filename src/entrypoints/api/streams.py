@@ -26,11 +26,25 @@ router = APIRouter(route_class=StrictRoute, tags=["events"])
 PING_SECONDS = 15.0
 RECONNECT_MS = 1000
 
+# Before OpenAPI 3.2 the schema of a stream is that of each of its events.
+_FRAME: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "`epoch:seq`, for Last-Event-ID"},
+        "event": {"enum": ["status_update", "job_completed", "job_error", "output"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "the message, as /api/asyncapi.json describes it",
+        },
+        "retry": {"type": "integer"},
+    },
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "model": EventsPage,
         "description": "The events as JSON, or as a stream when `Accept` asks for text/event-stream.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _FRAME}},
     },
     204: {"description": "The job has ended and the caller has seen it."},
 }

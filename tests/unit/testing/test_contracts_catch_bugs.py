@@ -32,7 +32,7 @@ from encola.domain.job import Job
 from encola.domain.json_value import JSON
 from encola.domain.output import OutputChunk
 from encola.testing import contracts
-from encola.testing.builders import ACME, LEASE, a_job, after
+from encola.testing.builders import LEASE, a_job, after
 from encola.testing.job_machine import job_machine
 from encola.testing.stores import Stores
 
@@ -397,7 +397,7 @@ def opened(**broken: type) -> Callable[[], object]:
 )
 def test_the_machine_finds_broken_stores(broken: dict[str, type]) -> None:
     quick = settings(
-        max_examples=500, deadline=None, derandomize=True, database=None, phases=[Phase.generate]
+        max_examples=200, deadline=None, derandomize=True, database=None, phases=[Phase.generate]
     )
 
     with pytest.raises(Failing):

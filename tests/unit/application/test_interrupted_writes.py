@@ -1,0 +1,90 @@
+"""A handler that is cancelled in the middle of a write, and writes whose answer is lost."""
+
+import asyncio
+from datetime import timedelta
+
+from encola.adapters.memory import (
+    InMemoryJobOutputs,
+    InMemoryJobStore,
+    InProcessNotifier,
+    ManualClock,
+    MemoryState,
+)
+from encola.application.attempt import Attempt
+from encola.domain.errors import StoreUnavailable
+from encola.domain.job import Job, JobStatus, Progress
+from encola.testing.builders import LEASE, NOON, a_job
+
+
+class GatedJobStore(InMemoryJobStore):
+    """Answers a write only when told to; the write itself is made at once."""
+
+    def __init__(self, state: MemoryState) -> None:
+        super().__init__(state, InProcessNotifier())
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.written = asyncio.Event()
+        self.lost_answers = 0
+
+    async def save(self, job: Job) -> None:
+        await super().save(job)
+        self.written.set()
+        await self.gate.wait()
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise StoreUnavailable("The connection broke.")
+
+
+async def an_attempt() -> tuple[GatedJobStore, Attempt]:
+    state = MemoryState()
+    store = GatedJobStore(state)
+    job = a_job()
+    await store.add(job)
+    claimed = job.claimed(NOON, LEASE)
+    await store.save(claimed)
+    clock = ManualClock(NOON)
+    outputs = InMemoryJobOutputs(state, InProcessNotifier())
+    return store, Attempt(job=claimed, store=store, outputs=outputs, clock=clock, lease=LEASE)
+
+
+async def test_an_attempt_goes_on_after_its_handler_was_cancelled_in_the_middle_of_a_write() -> None:
+    store, attempt = await an_attempt()
+    store.gate.clear()
+    store.written.clear()
+    reporting = asyncio.create_task(attempt.progress(Progress(current=1, total=2)))
+    await store.written.wait()
+
+    reporting.cancel()
+    await asyncio.wait({reporting})
+    store.gate.set()
+    await attempt.complete("done")
+
+    stored = await store.get(attempt.job.tenant_id, attempt.job.id)
+    assert reporting.cancelled()
+    assert not attempt.fenced
+    assert stored.status is JobStatus.COMPLETED
+    assert stored.result == "done"
+
+
+async def test_a_write_whose_answer_was_lost_is_known_as_ones_own() -> None:
+    store, attempt = await an_attempt()
+    store.lost_answers = 1
+    completing = asyncio.create_task(attempt.complete("done"))
+    while not completing.done():
+        await asyncio.sleep(0)
+        await attempt.clock.advance(timedelta(milliseconds=200))  # type: ignore[attr-defined]
+
+    stored = await store.get(attempt.job.tenant_id, attempt.job.id)
+    assert not attempt.fenced
+    assert stored.status is JobStatus.COMPLETED
+    assert stored.seq == attempt.job.seq == 3
+
+
+async def test_a_lost_piece_of_output_ends_the_output_and_not_the_attempt() -> None:
+    store, attempt = await an_attempt()
+
+    assert not await attempt.append("answer", 10, "text at the wrong place")
+    assert not attempt.fenced
+    await attempt.complete("done")
+    stored = await store.get(attempt.job.tenant_id, attempt.job.id)
+    assert stored.status is JobStatus.COMPLETED
