@@ -40,6 +40,7 @@ from encola.domain.json_value import JSON
 logger = logging.getLogger(__name__)
 
 MAX_RESULT_BYTES = 1024 * 1024
+MAX_MESSAGE = 2000
 
 
 class HandlerStopped(BaseException):
@@ -218,14 +219,19 @@ def explain(error: Exception) -> JobError:
     theirs to see, and goes to the worker's log alone.
     """
     if isinstance(error, JobFailed):
-        message = str(error) or "The job failed."
+        message = _readable(str(error)) or "The job failed."
         return JobError(code=error.failure_code, message=message, retryable=error.retryable)
     if isinstance(error, NotJson):
         return JobError(code="result_not_json", message=f"The handler's result is not JSON. {error}")
     if isinstance(error, UnknownJobType | InvalidParams):
-        return JobError(code=error.code, message=str(error))
+        return JobError(code=error.code, message=_readable(str(error)))
     name = type(error).__name__
     return JobError(code="handler_error", message=f"The handler raised {name}.", retryable=True)
+
+
+def _readable(text: str) -> str:
+    """Return the text without what is not Unicode, as halves of surrogate pairs in odd file names."""
+    return text.encode(errors="replace").decode()[:MAX_MESSAGE]
 
 
 def _checked(value: object) -> JSON:

@@ -10,6 +10,7 @@ from socket import socket
 
 from encola.domain.errors import InvalidSettings
 from encola.entrypoints.api.app import build_api
+from encola.entrypoints.api.local_hosts import LocalHosts
 from encola.entrypoints.demo.llm import LlmSettings
 from encola.entrypoints.demo.services import build_demo
 from encola.entrypoints.facade import Encola
@@ -69,9 +70,10 @@ def _with_services(settings: Settings, missing: list[str], listener: socket | No
 
 async def _serve(app: Encola, listener: socket, settings: Settings, on_ready: Callable[[], None]) -> None:
     api = build_api(app.use_cases, app.runtime, page_routes())
+    guarded = LocalHosts(api, settings.allowed_hosts)
     level = _server_log_level(settings)
     stopping = app.runtime.stopping
-    if not await serve_until_told(api, listener, stopping, log_level=level, on_ready=on_ready):
+    if not await serve_until_told(guarded, listener, stopping, log_level=level, on_ready=on_ready):
         raise InvalidSettings("The server did not start; the log says why.")
 
 

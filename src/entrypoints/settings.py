@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     allowed_origins: tuple[str, ...] = Field(
         (), description="other sites whose pages may call; JSON list of origins"
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="names by which a proxy may ask, beside those of this machine; JSON list"
+    )
     app: str | None = Field(None, description="module:attribute of your Encola instance")
     redis_url: SecretStr | None = Field(None, description="state of the distributed profile")
     amqp_url: SecretStr | None = Field(None, description="broker of the distributed profile")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 import pytest
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 KEY_LIFETIME = timedelta(minutes=5)
 PATIENCE = timedelta(minutes=1)
-PIECES = st.tuples(st.text("añ✓😀", min_size=1, max_size=5), st.sampled_from([0, 0, 1, -1]))
+PIECES = st.tuples(st.text("añ✓", min_size=1, max_size=3), st.sampled_from([0, 0, 0, 1, -1, -2]))
 SECONDS = st.integers(0, 90).map(lambda seconds: timedelta(seconds=seconds))
 
 
@@ -38,6 +38,16 @@ def job_machine(open_stores: OpenStores) -> type["JobMachine"]:
     Its ``TestCase`` is a test: ``TestMyStores = job_machine(my_stores).TestCase``.
     """
     return type("JobMachine", (JobMachine,), {"open_stores": staticmethod(open_stores)})
+
+
+STEPS: dict[str, Callable[[Job, datetime], Job]] = {
+    "queue": lambda job, now: job.queued(now),
+    "lose": lambda job, now: job.lost(now),
+    "cancel": lambda job, now: job.cancelled(now),
+    "hand back": lambda job, now: job.handed_back(now),
+    "reopen": lambda job, now: job.reopened(now),
+    "expire": lambda job, now: job.expired(now),
+}
 
 
 class JobMachine(RuleBasedStateMachine):
@@ -75,9 +85,10 @@ class JobMachine(RuleBasedStateMachine):
         params=json_values(),
         retry=retry_policies(),
         priority=st.sampled_from(Priority),
-        delay=st.just(timedelta(0)) | SECONDS,
+        delay=st.sampled_from([0, 0, 0, 30]).map(lambda seconds: timedelta(seconds=seconds)),
         ttl=st.none() | SECONDS,
         key=st.sampled_from("abcdefgh"),
+        claimed=st.booleans(),
     )
     def add(
         self,
@@ -87,8 +98,9 @@ class JobMachine(RuleBasedStateMachine):
         delay: timedelta,
         ttl: timedelta | None,
         key: str,
+        claimed: bool,
     ) -> JobId:
-        """Add a job under a key, which may be in use."""
+        """Add a job under a key, which may be in use, and perhaps claim it."""
         self._count += 1
         expires_at = None if ttl is None else self.now + delay + ttl
         job = a_job(
@@ -108,6 +120,8 @@ class JobMachine(RuleBasedStateMachine):
         assert self._run(self.stores.jobs.add(job, named)) == (known or job)
         if known is None:
             self.model.add(job, named)
+        if claimed:
+            self.claim((known or job).id)
         return (known or job).id
 
     @rule(job_id=ids)
@@ -117,10 +131,10 @@ class JobMachine(RuleBasedStateMachine):
             life = self.model.lives[job_id]
             assert self._run(self.stores.jobs.add(life[0])) == life[-1]
 
-    @rule(job_id=ids)
-    def queue(self, job_id: JobId) -> None:
-        """Queue a scheduled job."""
-        self._change(job_id, lambda job: job.queued(self.now))
+    @rule(job_id=ids, step=st.sampled_from(sorted(STEPS)))
+    def move(self, job_id: JobId, step: str) -> None:
+        """Let the job take a step, where it may."""
+        self._change(job_id, lambda job: STEPS[step](job, self.now))
 
     @rule(job_id=ids)
     def claim(self, job_id: JobId) -> None:
@@ -142,31 +156,6 @@ class JobMachine(RuleBasedStateMachine):
         """Let a handler fail."""
         error = JobError(code="flaw", message="It did not work.", retryable=retryable)
         self._change(job_id, lambda job: job.failed(error, self.now, chance))
-
-    @rule(job_id=ids)
-    def lose(self, job_id: JobId) -> None:
-        """Let a worker die."""
-        self._change(job_id, lambda job: job.lost(self.now))
-
-    @rule(job_id=ids)
-    def cancel(self, job_id: JobId) -> None:
-        """Cancel a job."""
-        self._change(job_id, lambda job: job.cancelled(self.now))
-
-    @rule(job_id=ids)
-    def hand_back(self, job_id: JobId) -> None:
-        """Let a worker leave."""
-        self._change(job_id, lambda job: job.handed_back(self.now))
-
-    @rule(job_id=ids)
-    def reopen(self, job_id: JobId) -> None:
-        """Send a job round again."""
-        self._change(job_id, lambda job: job.reopened(self.now))
-
-    @rule(job_id=ids)
-    def expire(self, job_id: JobId) -> None:
-        """Let a job wait too long."""
-        self._change(job_id, lambda job: job.expired(self.now))
 
     @rule(job_id=ids)
     def race(self, job_id: JobId) -> None:
@@ -248,7 +237,8 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(job_id=ids, pieces=st.lists(PIECES, min_size=1, max_size=4))
     def write_output(self, job_id: JobId, pieces: list[tuple[str, int]]) -> None:
-        """Write pieces of output, at their place or beside it."""
+        """Claim the job if it waits, and write pieces of output, at their place or beside it."""
+        self.claim(job_id)
         for job in self._present(job_id):
             for text, shift in pieces:
                 self._append(job, text, shift)

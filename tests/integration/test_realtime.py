@@ -292,3 +292,18 @@ async def test_a_shutdown_ends_streams_and_sockets_at_once(
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
     assert job["status"] in ("queued", "processing")
+
+
+async def test_a_name_that_is_not_this_machines_is_not_answered(
+    api: httpx.AsyncClient, shared_server: DevServer
+) -> None:
+    job_id = await submit(api, "noop")
+    rebound = {"Host": f"evil.example:{shared_server.port}"}
+
+    refused = await api.get(f"/jobs/{job_id}", headers=rebound)
+    with pytest.raises(InvalidStatus) as socket_refused:
+        await connect(f"ws://evil.example:{shared_server.port}/api/ws/jobs/{job_id}", host="127.0.0.1")
+
+    assert refused.status_code == 403
+    assert refused.json()["code"] == "foreign_host"
+    assert socket_refused.value.response.status_code == 403

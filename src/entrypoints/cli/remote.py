@@ -148,7 +148,8 @@ def _message_of(problem: dict[str, Any]) -> str:
     """Return the message, and what of the first errors it does not say itself."""
     message = str(problem["message"])
     details = [f"{error['pointer']}: {error['message']}" for error in problem.get("errors") or ()]
-    return " ".join([message, *(detail for detail in details[:3] if detail not in message)])
+    unsaid = "; ".join(detail for detail in details[:3] if detail not in message)
+    return f"{message} {unsaid}".rstrip()
 
 
 def path_part(text: str) -> str:

@@ -7,6 +7,9 @@ from encola.entrypoints.cli.following import Message
 from encola.entrypoints.cli.terminal import is_interactive, one_line, plain, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
     from rich.live import Live
     from rich.progress import Progress
 
@@ -76,20 +79,21 @@ class LinesView(View):
 
 
 class BarView(View):
-    """A bar that moves, with the whole lines of partial output above it."""
+    """A bar that moves, below the partial output: whole lines scroll away, the last one grows."""
 
     def __init__(self) -> None:
         self._progress = _make_progress()
         self._bar = self._progress.add_task("", total=None, status="", note="")
-        self._live = _make_live(self._progress)
         self._pending = ""
+        self._live = _make_live(self._picture)
 
     def __enter__(self) -> "BarView":
         self._live.start(refresh=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._write(self._pending)
+        last, self._pending = self._pending, ""
+        self._write(last)
         self._live.stop()
 
     def show(self, message: Message) -> None:
@@ -111,6 +115,12 @@ class BarView(View):
             note=one_line(_note_of(fields)),
         )
         self._live.refresh()
+
+    def _picture(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        return Group(Text(plain(self._pending)), self._progress) if self._pending else self._progress
 
     def _write(self, line: str) -> None:
         if line:
@@ -142,8 +152,9 @@ def _make_progress() -> "Progress":
     )
 
 
-def _make_live(progress: "Progress") -> "Live":
+def _make_live(picture: "Callable[[], RenderableType]") -> "Live":
     from rich.console import Console
     from rich.live import Live
 
-    return Live(progress, console=Console(), redirect_stdout=False, redirect_stderr=True)
+    # Redrawn several times a second; what is told on stderr meanwhile comes out above.
+    return Live(get_renderable=picture, console=Console(), redirect_stdout=False, redirect_stderr=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from encola.application.call_service import CallsService
@@ -25,7 +25,7 @@ from encola.entrypoints.demo.answer import (
     source_of,
 )
 from encola.entrypoints.demo.collections import DOCS, Passage
-from encola.entrypoints.demo.envelope import Envelope, Refusal, Tenant, ok, service_app
+from encola.entrypoints.demo.envelope import Body, Envelope, Refusal, Tenant, ok, service_app
 from encola.entrypoints.demo.llm import LlmSettings, write_answer
 from encola.entrypoints.demo.query import CollectionName
 
@@ -34,7 +34,7 @@ NDJSON = "application/x-ndjson"
 _CITATION = re.compile(r"\[(\d{1,2})\]")
 
 
-class Execution(BaseModel):
+class Execution(Body):
     """A question to an agent."""
 
     agent_id: CollectionName | None = None

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
 from encola.entrypoints.demo.collections import CollectionStore, Document
-from encola.entrypoints.demo.envelope import Envelope, Refusal, Tenant, ok, service_app
+from encola.entrypoints.demo.envelope import Body, Envelope, Refusal, Tenant, ok, service_app
 from encola.entrypoints.demo.query import CollectionName
 
 MAX_DOCUMENTS = 100
@@ -29,7 +29,7 @@ class GivenDocument(BaseModel):
         return (self.title or "").strip() or first_line.strip(" #\t")[:80]
 
 
-class Embedding(BaseModel):
+class Embedding(Body):
     """What to take in, and where."""
 
     collection_id: CollectionName

@@ -7,17 +7,31 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, model_validator
 from starlette.exceptions import HTTPException
 
 from encola.domain.context import DEFAULT_TENANT, TenantId, parse_tenant, present
 from encola.domain.errors import EncolaError, InvalidInput
+from encola.domain.json_value import MAX_DEPTH, check_json
 
 Envelope = dict[str, Any]
+
+# A result may be as deep as any JSON, and lies within an event within a message.
+_DEEPEST = MAX_DEPTH + 2
 
 _log = logging.getLogger(__name__)
 _NAMES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
 # A history update holds a result of up to 1 MiB twice: by itself and in its event.
 MAX_BODY_BYTES = 4 * 2**20
+
+
+class Body(BaseModel):
+    """A request's body; what Python's parser lets through and others could not read is refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_json(cls, value: object) -> object:
+        return check_json(value, max_depth=_DEEPEST)
 
 
 class Refusal(Exception):

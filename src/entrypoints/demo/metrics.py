@@ -3,11 +3,11 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from encola.domain.context import TenantId
 from encola.entrypoints.demo.database import DemoDatabase
-from encola.entrypoints.demo.envelope import Envelope, Tenant, ok, service_app
+from encola.entrypoints.demo.envelope import Body, Envelope, Tenant, ok, service_app
 
 MAX_CONNECTIONS = 10_000
 _SHOWN = 100
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS metrics_connection_counts (
 """
 
 
-class Connection(BaseModel):
+class Connection(Body):
     """A WebSocket connection that came or went."""
 
     client_id: Annotated[str, Field(min_length=1, max_length=200)]

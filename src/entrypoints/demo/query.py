@@ -4,15 +4,15 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from encola.entrypoints.demo.collections import DOCS, CollectionStore
-from encola.entrypoints.demo.envelope import Envelope, Tenant, ok, service_app
+from encola.entrypoints.demo.envelope import Body, Envelope, Tenant, ok, service_app
 
 CollectionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
 
 
-class Query(BaseModel):
+class Query(Body):
     """What is looked for; ``federated`` means in every collection that the tenant can read."""
 
     query: Annotated[str, Field(max_length=20_000)]

@@ -391,7 +391,6 @@ def opened(**broken: type) -> Callable[[], object]:
         {"board": BoardThatTakesTwice},
         {"board": BoardThatRenewsAnything},
         {"board": BoardThatResetsEverything},
-        {"outputs": OutputsThatCountCharacters},
     ],
     ids=name_of,
 )
