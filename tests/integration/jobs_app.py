@@ -109,8 +109,12 @@ async def too_large(ctx: JobContext, params: object) -> str:
 @app.job("record_start")
 async def record_start(ctx: JobContext, params: dict[str, str]) -> None:
     """Leave a trace outside the system of every time it is started."""
-    with Path(params["file"]).open("a") as trace:
-        trace.write(f"{ctx.job_id} {ctx.attempt} {os.getpid()}\n")
+    await asyncio.to_thread(_append, Path(params["file"]), f"{ctx.job_id} {ctx.attempt} {os.getpid()}\n")
+
+
+def _append(file: Path, line: str) -> None:
+    with file.open("a") as trace:
+        trace.write(line)
 
 
 @app.job("counted", cache_ttl=60)

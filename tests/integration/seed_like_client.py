@@ -23,6 +23,7 @@ class SeedLikeClient:
         self._socket_base = base_url.replace("http", "ws", 1)
         self._pace = pace
         self.connections = 0
+        self.connected = asyncio.Event()
 
     async def subscribe(self, job_id: str, callback: Callable[[dict[str, Any]], None]) -> None:
         """Return when a terminal message has come.
@@ -34,6 +35,7 @@ class SeedLikeClient:
             try:
                 async with connect(f"{self._socket_base}/ws/jobs/{job_id}", compression=None) as socket:
                     self.connections += 1
+                    self.connected.set()
                     failures = 0
                     async for frame in socket:
                         message = json.loads(frame)

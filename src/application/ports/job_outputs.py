@@ -16,6 +16,7 @@ class JobOutputs(Protocol):
         :raises JobChanged: the job does not run under this attempt, or the piece does not begin
             where the kept text ends; nothing is written
         :raises JobNotFound: this tenant has no such job
+        :raises TooLarge: the output of that name would be longer than 1 MiB; nothing is written
         """
         ...
 

@@ -1,5 +1,7 @@
 """What is refused before anything reads it."""
 
+import asyncio
+
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,10 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from encola.entrypoints.api.problems import problem
 
 MAX_BODY_BYTES = 1024 * 1024
+LINGER_SECONDS = 5.0
 
 
 class BodyLimit:
-    """Answers 413 to bodies over 1 MiB, announced or not, and reads no further.
+    """Answers 413 to bodies over 1 MiB, announced or not, and keeps nothing of them.
 
     FastAPI's own limit answers in plain text, before any of our handlers is asked.
     """
@@ -25,34 +28,60 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-            await self._refuse(scope, receive, send)
+            await _refuse(scope, receive, send, more=True)
             return
-        body = await _read(receive)
+        body, more = await _read(receive)
         if body is None:
-            await self._refuse(scope, receive, send)
+            await _refuse(scope, receive, send, more=more)
             return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"The body is larger than {MAX_BODY_BYTES} bytes."
-        response = problem(Request(scope), 413, "body_too_large", detail, headers={"Connection": "close"})
-        await response(scope, receive, send)
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, *, more: bool) -> None:
+    detail = f"The body is larger than {MAX_BODY_BYTES} bytes."
+    response = problem(Request(scope), 413, "body_too_large", detail, headers={"Connection": "close"})
+    await response(scope, receive, _linger(receive, send) if more else send)
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """Return the whole body, or ``None`` when it is too large."""
+def _linger(receive: Receive, send: Send) -> Send:
+    """Hold the end of the response back while the client still sends.
+
+    A connection that is closed with unread bytes is reset, and the client loses our answer.
+    """
+
+    async def lingering(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+            await _discard(receive)
+            await send({"type": "http.response.body"})
+        else:
+            await send(message)
+
+    return lingering
+
+
+async def _discard(receive: Receive) -> None:
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        return
+
+
+async def _read(receive: Receive) -> tuple[bytes | None, bool]:
+    """Return the whole body, or ``None`` when it is too large, and whether more of it follows."""
     parts: list[bytes] = []
     size = 0
-    while True:
+    more = True
+    while more:
         message = await receive()
-        if message["type"] != "http.request":
-            return b"".join(parts)
         parts.append(message.get("body", b""))
         size += len(parts[-1])
+        more = message.get("more_body", False)
         if size > MAX_BODY_BYTES:
-            return None
-        if not message.get("more_body", False):
-            return b"".join(parts)
+            return None, more
+    return b"".join(parts), False
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -145,7 +145,7 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     found = error.errors()
     in_query = all(entry["loc"][:1] == ("query",) for entry in found)
     entries = [(_place(entry["loc"]), str(entry["msg"])) for entry in found[:20]]
-    detail = "; ".join(f"{place}: {message}" for place, message in entries[:3])
+    detail = "; ".join(f"{place or 'the body'}: {message}" for place, message in entries[:3]) + "."
     if in_query:
         return problem(request, 400, "invalid_parameter", detail, errors=entries)
     return problem(request, 422, "invalid_request", detail, errors=entries)
@@ -159,5 +159,5 @@ async def _on_crash(request: Request, error: Exception) -> JSONResponse:
 def _place(location: Sequence[object]) -> str:
     head, *rest = location
     if head == "body":
-        return "/" + "/".join(map(str, rest))
+        return "".join(f"/{part}" for part in rest)
     return str(rest[0]) if rest else str(head)

@@ -73,13 +73,14 @@ def parse_json(text: bytes) -> Any:
         raise Refused(422, error.code, str(error)) from None
     except RecursionError:
         raise Refused(422, "not_json", "The body is nested too deep.") from None
-    except ValueError as error:
-        where = (
-            f" at line {error.lineno}, column {error.colno}"
-            if isinstance(error, json.JSONDecodeError)
-            else ""
-        )
-        raise Refused(400, "malformed_json", f"The body is not JSON{where}.") from None
+    except json.JSONDecodeError as error:
+        where = f"at line {error.lineno}, column {error.colno}"
+        raise Refused(400, "malformed_json", f"The body is not JSON {where}.") from None
+    except UnicodeDecodeError:
+        raise Refused(400, "malformed_json", "The body is not UTF-8.") from None
+    except ValueError:
+        # Python reads no integer of more than some thousand digits.
+        raise Refused(422, "not_json", "The body holds an integer beyond ±(2**53 - 1).") from None
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ Envelope = dict[str, Any]
 _DEEPEST = MAX_DEPTH + 2
 
 _log = logging.getLogger(__name__)
-_NAMES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
+_NAMES = {404: "not_found", 405: "method_not_allowed"}
 # A history update holds a result of up to 1 MiB twice: by itself and in its event.
 MAX_BODY_BYTES = 4 * 2**20
 
