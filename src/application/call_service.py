@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from encola.application.current import current_context, current_deadline
 from encola.application.ports import Cache, Clock, ServiceCaller
@@ -12,31 +11,6 @@ from encola.domain.fingerprint import digest
 from encola.domain.json_value import JSON
 from encola.domain.policy import Repeat, policy_for
 from encola.domain.service import CallMeta, OutputListener, ServiceCall, ServiceError, ServiceResult
-
-
-class CallsService(Protocol):
-    """What ``call_service`` looks like to those who call it."""
-
-    async def __call__(
-        self,
-        url: str,
-        data: JSON = None,
-        method: str | None = None,
-        *,
-        operation_type: str,
-        tenant_id: str | None = None,
-        agent_id: str | None = None,
-        conversation_id: str | None = None,
-        collection_id: str | None = None,
-        use_cache: bool = False,
-        cache_ttl: float | None = None,
-        max_retries: int | None = None,
-        custom_timeout: float | None = None,
-        idempotency_key: str | None = None,
-        on_output: OutputListener | None = None,
-    ) -> ServiceResult:
-        """Call a registered service and return the envelope."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

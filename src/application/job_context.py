@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from encola.application.attempt import Attempt
-from encola.application.call_service import CallsService
+from encola.application.call_service import CallService
 from encola.application.ports import Clock
 from encola.domain.context import JobId, TenantId
 from encola.domain.errors import JobFailed, TooLarge
@@ -97,7 +97,7 @@ class JobContext:
     stopped or given to another worker; nothing is written from then on.
     """
 
-    def __init__(self, attempt: Attempt, call_service: CallsService, clock: Clock) -> None:
+    def __init__(self, attempt: Attempt, call_service: CallService, clock: Clock) -> None:
         self._attempt = attempt
         self._call_service = call_service
         self._clock = clock

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from encola.application.attempt import Attempt
-from encola.application.call_service import CallsService
+from encola.application.call_service import CallService
 from encola.application.current import running_in
 from encola.application.handlers import HandlerRegistry, JobType, plain_json
 from encola.application.job_context import JobContext, SyncJobContext
@@ -59,7 +59,7 @@ class RunJob:
     notifier: Notifier
     handlers: HandlerRegistry
     cache: Cache
-    call_service: CallsService
+    call_service: CallService
     clock: Clock
     ids: Ids
     metrics: Metrics

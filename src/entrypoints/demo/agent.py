@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
 from starlette.responses import Response
 
-from encola.application.call_service import CallsService
+from encola.application.call_service import CallService
 from encola.domain.context import TenantId, present
 from encola.domain.json_value import JSON
 from encola.domain.service import ServiceResult
@@ -57,7 +57,7 @@ class Execution(Body):
 class Agent:
     """Retrieves through the query service and writes, by itself or by a language model."""
 
-    call_service: CallsService
+    call_service: CallService
     llm: LlmSettings | None = None
 
     async def retrieve(
@@ -116,7 +116,7 @@ class Agent:
         yield ok(as_data(answer, llm.model, len(passages), execution.agent_id))
 
 
-def build_agent_app(call_service: CallsService, llm: LlmSettings | None = None) -> FastAPI:
+def build_agent_app(call_service: CallService, llm: LlmSettings | None = None) -> FastAPI:
     """Return the service; ``call_service`` is how it reaches the query service."""
     app = service_app("agent")
     agent = Agent(call_service, llm)

@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from encola.application.call_service import CallsService
+from encola.application.call_service import CallService
 from encola.entrypoints.demo.agent import build_agent_app
 from encola.entrypoints.demo.collections import CollectionStore
 from encola.entrypoints.demo.database import DemoDatabase
@@ -22,7 +22,7 @@ DOCS_FOLDER = Path(__file__).parent / "docs"
 
 def build_demo(
     data_dir: Path,
-    call_service: CallsService,
+    call_service: CallService,
     llm: LlmSettings | None = None,
     *,
     docs: Path = DOCS_FOLDER,
