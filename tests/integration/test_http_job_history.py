@@ -12,12 +12,14 @@ from fault_server import Fault, FaultServer, reply
 
 from encola.adapters.http import HttpJobHistory, HttpxServiceCaller, build_client
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.application.ports import JobHistory
 from encola.domain.context import ExecutionContext, JobId, TenantId
 from encola.domain.errors import StoreUnavailable
 from encola.domain.event import JobEvent, announce
 from encola.domain.job import Job, Progress
 from encola.entrypoints.demo.database import DemoDatabase
 from encola.entrypoints.demo.history import JobLog, build_history_app
+from encola.testing.contracts import JobHistoryContract
 
 NOW = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
 ACME = TenantId("acme")
@@ -58,12 +60,38 @@ def history_at(url: str, client: httpx.AsyncClient) -> HttpJobHistory:
 
 
 @pytest.fixture
-async def history(tmp_path: Path) -> AsyncIterator[HttpJobHistory]:
+async def demo_history(tmp_path: Path) -> AsyncIterator[HttpJobHistory]:
     database = DemoDatabase(tmp_path / "demo.db")
     transport = httpx.ASGITransport(build_history_app(JobLog(database)))
     async with httpx.AsyncClient(transport=transport) as client:
         yield history_at("http://history.internal", client)
     database.close()
+
+
+@pytest.fixture
+def history(demo_history: HttpJobHistory) -> HttpJobHistory:
+    return demo_history
+
+
+class TestHttpJobHistory(JobHistoryContract):
+    """Forgetting is left to the service."""
+
+    @pytest.fixture
+    def history(self, demo_history: HttpJobHistory) -> JobHistory:
+        return demo_history
+
+    async def test_only_what_is_older_is_forgotten(self, history: JobHistory) -> None:
+        await self._keeps_everything(history)
+
+    async def test_forgetting_stops_at_the_limit(self, history: JobHistory) -> None:
+        await self._keeps_everything(history)
+
+    async def _keeps_everything(self, history: JobHistory) -> None:
+        life = life_of("j-1")
+        await history.record(life)
+
+        assert await history.forget(NOW + timedelta(days=1), limit=10) == 0
+        assert await history.events(ACME, JobId("j-1")) == life
 
 
 async def test_what_was_recorded_is_read_back_byte_for_byte(history: HttpJobHistory) -> None:
@@ -93,13 +121,6 @@ async def test_an_unknown_or_foreign_job_has_no_events(history: HttpJobHistory) 
 
     assert await history.events(ACME, JobId("j-2")) == []
     assert await history.events(TenantId("globex"), JobId("j-1")) == []
-
-
-async def test_nothing_is_forgotten_from_here(history: HttpJobHistory) -> None:
-    await history.record(life_of("j-1"))
-
-    assert await history.forget(NOW + timedelta(days=1), limit=10) == 0
-    assert await history.events(ACME, JobId("j-1"))
 
 
 async def test_the_messages_are_those_of_the_contract(client: httpx.AsyncClient) -> None:
@@ -156,7 +177,7 @@ async def test_events_of_one_job_are_told_in_order_whatever_the_others_do(client
         assert [body["seq"] for body in told if body["job_id"] == life[0].job_id] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("fault", [reply(400), reply(501), reply(200, {"success": False})])
+@pytest.mark.parametrize("fault", [reply(403), reply(501), reply(200, {"success": False})])
 async def test_an_event_that_is_not_taken_stops_that_job_and_says_so(
     client: httpx.AsyncClient, fault: Fault
 ) -> None:
@@ -166,6 +187,17 @@ async def test_an_event_that_is_not_taken_stops_that_job_and_says_so(
         told = [json.loads(request.body)["seq"] for request in server.requests]
 
     assert told == [1, 2]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_an_event_that_is_refused_for_good_does_not_hold_up_those_after_it(
+    client: httpx.AsyncClient, status: int
+) -> None:
+    async with FaultServer(reply(200, TAKEN), reply(status), reply(200, TAKEN)) as server:
+        await history_at(server.url, client).record(life_of("j-1"))
+        told = [json.loads(request.body)["seq"] for request in server.requests]
+
+    assert told == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +210,8 @@ async def test_an_event_that_is_not_taken_stops_that_job_and_says_so(
         {"events": [{"seq": 0}]},
         {"events": [1]},
         {"events": [{**life_of("j-1")[0].payload, "status": "lost"}]},
-        {"events": [life_of("j-1")[0].payload] * 2},
+        {"events": [event.payload for event in reversed(life_of("j-1"))]},
+        {"events": [life_of("j-1")[0].payload] * 100},
     ],
 )
 async def test_an_answer_that_is_no_events_is_an_error(client: httpx.AsyncClient, data: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby, pairwise
@@ -16,8 +17,12 @@ from encola.domain.json_value import JSON
 from encola.domain.policy import OperationPolicy, policy_for
 from encola.domain.service import ServiceCall, ServiceResult
 
+logger = logging.getLogger(__name__)
+
 _PAGE = 100
+_REFUSED_FOR_GOOD = frozenset({400, 413, 422})
 _AT_ONCE = 8
+_NO_EVENTS = "The history service answered with something else than events."
 
 
 class HttpJobHistory(JobHistory):
@@ -34,6 +39,8 @@ class HttpJobHistory(JobHistory):
 
     async def record(self, events: Sequence[JobEvent]) -> None:
         """Keep the events; one that is kept already is kept once.
+
+        An event that the service finds malformed or too large is logged and left out.
 
         :raises StoreUnavailable: the service did not take one; events after it, or of other jobs,
             may have been taken
@@ -68,17 +75,25 @@ class HttpJobHistory(JobHistory):
             _registration(event) if is_first else _update(event),
             key=f"{event.job_id}:{event.epoch}:{event.seq}",
         )
-        if not result.success:
+        if result.error is not None and result.error.status in _REFUSED_FOR_GOOD:
+            # Told again and again it would only hold up all that happened since.
+            code = result.error.code
+            logger.error("job %s: the history service refuses event %s: %s", event.job_id, event.seq, code)
+        elif not result.success:
             raise _unavailable(result)
 
     async def _fields(self, tenant: TenantId, job_id: JobId) -> AsyncIterator[Mapping[str, Any]]:
         after = 0
         while page := await self._page(tenant, job_id, after):
-            for fields in page:
+            # One number may come under two epochs, and a full page may end between them.
+            whole = page if len(page) < _PAGE else [one for one in page if one["seq"] < page[-1]["seq"]]
+            for fields in whole:
                 yield fields
-            after = page[-1]["seq"]
             if len(page) < _PAGE:
                 return
+            if not whole:
+                raise StoreUnavailable(_NO_EVENTS)
+            after = whole[-1]["seq"]
 
     async def _page(self, tenant: TenantId, job_id: JobId, after: int) -> list[Mapping[str, Any]]:
         policy = policy_for("queue_job_status")
@@ -134,14 +149,14 @@ def _ordering(event: JobEvent) -> dict[str, JSON]:
 
 
 def _page_of(data: JSON, after: int) -> list[Mapping[str, Any]]:
-    """Return the events of one answer, each later than the one before."""
+    """Return the events of one answer, in the order of their numbers and all beyond ``after``."""
     page: Any = data.get("events") if isinstance(data, dict) else None
     try:
-        numbers = [after, *(fields["seq"] for fields in page)]
-        if any(later <= earlier for earlier, later in pairwise(numbers)):
+        numbers = [after + 1, *(fields["seq"] for fields in page)]
+        if any(later < earlier for earlier, later in pairwise(numbers)):
             raise ValueError("the events are not in order")
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreUnavailable("The history service answered with something else than events.") from error
+        raise StoreUnavailable(_NO_EVENTS) from error
     return list(page)
 
 
@@ -158,7 +173,7 @@ def _event(tenant: TenantId, fields: Mapping[str, Any]) -> JobEvent:
             wire=json.dumps(fields, ensure_ascii=False, separators=(",", ":")),
         )
     except (KeyError, ValueError) as error:
-        raise StoreUnavailable("The history service answered with something else than events.") from error
+        raise StoreUnavailable(_NO_EVENTS) from error
 
 
 def _unavailable(result: ServiceResult) -> StoreUnavailable:

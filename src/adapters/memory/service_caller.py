@@ -41,7 +41,7 @@ class ScriptedServiceCaller(ServiceCaller):
         except TimeoutError:
             answer = _failure(call, "deadline_exceeded", f"{call.service}: no answer in time", 504)
         except OSError as error:
-            answer = _failure(call, "connection_failed", f"{call.service}: {type(error).__name__}", 503)
+            answer = _failure(call, "upstream_unavailable", f"{call.service}: {type(error).__name__}", 503)
         return answer if isinstance(answer, ServiceResult) else _success(call, answer)
 
     def resolve(self, url: str) -> tuple[str, str]:
