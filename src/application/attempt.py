@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from encola.application.ports import Clock, JobOutputs, JobStore, Lease
 from encola.domain.errors import EncolaError, JobChanged, JobNotFound, StoreUnavailable
-from encola.domain.job import Job, JobError, Progress
+from encola.domain.job import Job, JobError, JobStatus, Progress
 from encola.domain.json_value import JSON
 from encola.domain.output import OutputChunk
 
@@ -97,7 +97,7 @@ class Attempt:
 
     async def _save_next(self, decide: Callable[[Job], Job]) -> None:
         async with self._writing:
-            if self.fenced:
+            if self.fenced or self.job.status is not JobStatus.PROCESSING:
                 return
             following = decide(self.job)
             try:

@@ -8,9 +8,12 @@ from encola.application.ports import Cache, Clock, ServiceCaller
 from encola.domain.context import ExecutionContext
 from encola.domain.errors import InvalidContext
 from encola.domain.fingerprint import digest
+from encola.domain.job import JobStatus
 from encola.domain.json_value import JSON
 from encola.domain.policy import Repeat, policy_for
 from encola.domain.service import CallMeta, OutputListener, ServiceCall, ServiceError, ServiceResult
+
+TERMINAL = [status.value for status in JobStatus if status.is_terminal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,7 @@ class CallService:
             )
             return ServiceResult(success=True, data=hit.value, error=None, meta=meta)
         result = await self.caller.call(call)
-        if result.success and call.operation.repeat is Repeat.SAFE:
+        if result.success and call.operation.repeat is Repeat.SAFE and _lasts(call, result.data):
             await self.cache.put(tenant, key, result.data, ttl=ttl)
         return result
 
@@ -115,6 +118,13 @@ def _cache_key(call: ServiceCall) -> str:
     context = call.context
     names: list[JSON] = [context.agent_id, context.conversation_id, context.collection_id]
     return digest(["call", 1, call.service, call.operation.name, call.method, call.path, call.data, names])
+
+
+def _lasts(call: ServiceCall, data: JSON) -> bool:
+    """Tell whether the answer may be kept: a job's status only once it is terminal."""
+    if call.operation.name != "queue_job_status":
+        return True
+    return isinstance(data, dict) and data.get("status") in TERMINAL
 
 
 def _out_of_time(call: ServiceCall) -> ServiceResult:

@@ -25,11 +25,14 @@ class CancelJob:
         """
         if not is_job_id(job_id):
             raise JobNotFound(job_id)
-        return await change_job(self.store, tenant, JobId(job_id), self._cancel)
+        ours: Job | None = None
 
-    def _cancel(self, job: Job) -> Job | None:
-        if job.status is JobStatus.CANCELLED:
-            return None
-        cancelled = job.cancelled(self.clock.now())
-        self.metrics.count("encola_jobs_finished_total", type=job.type, status=cancelled.status)
-        return cancelled
+        def cancel(job: Job) -> Job | None:
+            nonlocal ours
+            ours = None if job.status is JobStatus.CANCELLED else job.cancelled(self.clock.now())
+            return ours
+
+        job = await change_job(self.store, tenant, JobId(job_id), cancel)
+        if ours is not None:
+            self.metrics.count("encola_jobs_finished_total", type=job.type, status=job.status)
+        return job

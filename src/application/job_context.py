@@ -265,7 +265,8 @@ class SyncJobContext:
 
         :raises asyncio.CancelledError: it was; do not catch it
         """
-        self._wait(self._inner.checkpoint())
+        if self._inner.cancelled:
+            raise asyncio.CancelledError
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._inner._loop).result()

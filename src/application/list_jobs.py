@@ -1,7 +1,6 @@
 """Listing jobs, page by page."""
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -76,7 +75,7 @@ def _read_cursor(cursor: str, question: str) -> PageStart:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         created_at, job_id, asked = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         start = PageStart(created_at=from_microseconds(created_at), job_id=JobId(str(job_id)))
-    except (ValueError, TypeError, binascii.Error, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise InvalidCursor("This cursor was not given by this server.") from None
     if asked != question:
         raise InvalidCursor("This cursor belongs to other filters; start again without it.")

@@ -123,6 +123,7 @@ class RunJob:
             raise
         finally:
             listener.cancel()
+            attempt.fence()  # a handler that runs on all the same, as threads do, hears of the end
 
     async def _attempt(self, attempt: Attempt) -> None:
         job = attempt.job
@@ -152,6 +153,14 @@ class RunJob:
         return _checked(value)
 
     async def _invoke(self, job_type: JobType, context: JobContext) -> object:
+        try:
+            return await self._call(job_type, context)
+        except SystemExit as error:
+            # Out of a task it would end the loop, and every other job with it.
+            message = "The handler raised SystemExit."
+            raise JobFailed(message, code="handler_error", retryable=True) from error
+
+    async def _call(self, job_type: JobType, context: JobContext) -> object:
         params = job_type.parse(context._attempt.job.params)
         if job_type.is_async:
             return await job_type.function(context, params)  # type: ignore[misc]
@@ -200,7 +209,7 @@ class RunJob:
 
     async def _to_cache(self, attempt: Attempt, job_type: JobType) -> None:
         job = attempt.job
-        if job_type.cache_ttl is not None and not attempt.fenced:
+        if job_type.cache_ttl is not None and job.status is JobStatus.COMPLETED:
             await self.cache.put(job.tenant_id, job.fingerprint, job.result, ttl=job_type.cache_ttl)
 
     def _note_end(self, attempt: Attempt) -> None:

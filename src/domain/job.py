@@ -143,10 +143,13 @@ class Job:
 
     def queued(self, now: datetime) -> "Job":
         """Return the scheduled job whose time has come."""
+        self._must_be(JobStatus.SCHEDULED)
         return self._to(JobStatus.QUEUED, now, due_at=now, check_at=self.expires_at)
 
     def claimed(self, now: datetime, lease: timedelta) -> "Job":
         """Return the job in the hands of one worker, under the next attempt."""
+        if self.status not in WAITING:
+            raise IllegalTransition(f"A job that is {self.status} cannot be claimed.")
         return self._to(
             JobStatus.PROCESSING,
             now,

@@ -7,7 +7,6 @@ overrides a provider.
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 from dependency_injector import containers, providers
@@ -45,7 +44,7 @@ from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
 from encola.application.handlers import HandlerRegistry
 from encola.application.list_jobs import CountJobs, ListJobs
-from encola.application.ports import JobHistory, WorkBoard
+from encola.application.ports import Clock, JobFeed, JobHistory, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
 from encola.application.renew_leases import RenewLeases
@@ -80,8 +79,14 @@ def _store_check(board: WorkBoard, clock: SystemClock) -> Mapping[str, Callable[
     return {"store": store}
 
 
-def _relays(feed: Any, histories: Mapping[str, JobHistory]) -> list[RelayHistory]:
-    return [RelayHistory(feed=feed, history=history, consumer=name) for name, history in histories.items()]
+def _relays(feed: JobFeed, histories: Mapping[str, JobHistory], clock: Clock) -> list[RelayHistory]:
+    return [
+        RelayHistory(feed=feed, history=history, clock=clock, consumer=name, settle=SETTLE[name])
+        for name, history in histories.items()
+    ]
+
+
+SETTLE = {"history": timedelta(0), "history-service": timedelta(seconds=1)}
 
 
 def _histories(settings: Settings, own: JobHistory, service: JobHistory) -> dict[str, JobHistory]:
@@ -218,7 +223,7 @@ class Container(containers.DeclarativeContainer):
         renew_leases=providers.Singleton(
             RenewLeases, board=board, clock=clock, running=run_job.provided.running, lease=lease
         ),
-        relays=providers.Callable(_relays, feed, histories),
+        relays=providers.Callable(_relays, feed, histories, clock),
         forget_jobs=providers.Singleton(
             ForgetJobs,
             board=board,

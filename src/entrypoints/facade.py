@@ -178,12 +178,21 @@ class Encola:
         """Return the container, for tests that override a provider before first use."""
         if self._container is None:
             from encola.entrypoints.container import build
-            from encola.entrypoints.settings import load_settings
             from encola.entrypoints.shipped_jobs import register_shipped_jobs
 
             register_shipped_jobs(self._handlers)
-            self._container = build(self._given or load_settings(**self._options), self._handlers)
+            self._container = build(self.settings, self._handlers)
         return self._container
+
+    @property
+    def settings(self) -> "Settings":
+        """Return what was given in code, over what the environment says.
+
+        :raises InvalidSettings: a value cannot be used
+        """
+        from encola.entrypoints.settings import load_settings
+
+        return self._given or load_settings(**self._options)
 
     @property
     def use_cases(self) -> "UseCases":

@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     llm_url: str | None = Field(None, description="OpenAI-compatible base URL for the demo's agent")
     llm_model: str = Field("default", description="model name sent to it")
     llm_api_key: SecretStr | None = Field(None, description="its key")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="how much the server says on stderr"
+    )
 
     @property
     def is_loopback(self) -> bool:

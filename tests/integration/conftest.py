@@ -1,10 +1,12 @@
 """Servers for integration tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from processes import DevServer
+from seed_like_client import SeedLikeClient
 
 
 @pytest.fixture
@@ -38,3 +40,16 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServe
     server.start()
     yield server
     server.kill9()
+
+
+@pytest.fixture
+async def api(shared_server: DevServer) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of the module's server, at the base of its API."""
+    async with httpx.AsyncClient(base_url=f"{shared_server.url}/api", timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def watcher(shared_server: DevServer) -> SeedLikeClient:
+    """Return a client as the first ones were."""
+    return SeedLikeClient(f"{shared_server.url}/api", pace=0.01)

@@ -14,10 +14,15 @@ from encola.entrypoints.use_cases import UseCases
 logger = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
+QUIET_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 10.0
 
 
 class ConnectionNotes:
-    """Sends notes one after the other; when too many wait, new ones are dropped.
+    """Sends notes one after the other, once no socket came or went for a second, or after ten.
+
+    Jobs and their watchers come first: a note costs more than a socket. When too many wait, new
+    ones are dropped.
 
     Without a registered ``metrics`` service it does nothing.
     """
@@ -27,6 +32,7 @@ class ConnectionNotes:
         self._enabled = "metrics" in use_cases.settings.services
         self._waiting: asyncio.Queue[tuple[TenantId, JSON]] = asyncio.Queue(MAX_WAITING)
         self._sender: asyncio.Task[None] | None = None
+        self._noted_at = 0.0
 
     @contextmanager
     def connected(self, tenant: TenantId) -> Iterator[None]:
@@ -50,10 +56,21 @@ class ConnectionNotes:
         timestamp = rfc3339(self._use_cases.submit_job.clock.now())
         note: JSON = {"client_id": client_id, "connection_type": kind, "timestamp": timestamp}
         self._waiting.put_nowait((tenant, note))
+        self._noted_at = asyncio.get_running_loop().time()
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send())
 
+    async def _quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + LONGEST_WAIT_SECONDS
+        while True:
+            pause = min(self._noted_at + QUIET_SECONDS, latest) - loop.time()
+            if pause <= 0:
+                return
+            await asyncio.sleep(pause)
+
     async def _send(self) -> None:
+        await self._quiet()
         while not self._waiting.empty():
             tenant, note = self._waiting.get_nowait()
             result = await self._use_cases.call_service(

@@ -46,7 +46,12 @@ Context = Annotated[ExecutionContext, Depends(request_context)]
 Tenant = Annotated[TenantId, Depends(request_tenant)]
 JobIdPath = Annotated[str, Path(description="the id that the submit answered with", max_length=100)]
 Key = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="the same key, the same job, for 24 h")
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="the same key, the same job, for 24 h",
+        json_schema_extra={"minLength": 1, "maxLength": 255},
+    ),
 ]
 Preference = Annotated[str | None, Header(alias="Prefer", description="`wait=5` waits so long for the end")]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
@@ -149,13 +154,14 @@ async def read_job(
 ) -> Response:
     """Read a job.
 
-    With `wait` the answer is held back until the job has ended; with `If-None-Match` too, until it is
-    in another state than the one named there.
+    With `wait` the answer is held back until the job has ended; with `If-None-Match` too, only until
+    it is in another state than the one named there.
     """
     use_cases = use_cases_of(request)
     job = await use_cases.get_job(tenant, job_id)
-    if wait:
-        job = await _await_news(use_cases, job, min(wait, MAX_WAIT), any_change=has_state(request, job))
+    any_change = "if-none-match" in request.headers
+    if wait and (has_state(request, job) or not any_change):
+        job = await _await_news(use_cases, job, min(wait, MAX_WAIT), any_change=any_change)
     return not_modified(job) if has_state(request, job) else job_response(request, job)
 
 

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from encola.domain import errors
 from encola.domain.errors import EncolaError, InvalidParams
@@ -137,7 +138,19 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
         405: f"{request.method} is not for this address.",
     }
     detail = details.get(error.status_code, HTTPStatus(error.status_code).phrase)
-    return problem(request, error.status_code, code, detail, headers=error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return problem(request, error.status_code, code, detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of all routes at this address; the framework names those of the first."""
+    routes = request.app.routes
+
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return ", ".join(filter(takes, ("GET", "HEAD", "POST")))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:

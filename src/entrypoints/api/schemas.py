@@ -48,7 +48,7 @@ class NewJob(Body):
     priority: Priority | None = None
     delay: float | None = Field(None, ge=0, le=31_622_400, description="wait so long before it may run")
     run_at: AwareDatetime | None = Field(None, description="do not run before this instant")
-    ttl: float | None = Field(None, ge=0, le=31_622_400, description="expire after waiting so long")
+    ttl: float | None = Field(None, ge=0, le=31_622_400, description="expire after being due for so long")
     timeout: float | None = Field(None, gt=0, le=86_400, description="stop an attempt after so long")
     retries: int | None = Field(None, ge=0, le=100, description="how often to try again")
     use_cache: bool = Field(False, description="take the result of an equal job, if its type allows")
@@ -135,6 +135,8 @@ class EventView(BaseModel):
     result: Json = None
     error: str | None = None
     error_info: ErrorInfo | None = None
+    due_at: str | None = Field(None, description="when a scheduled or retrying job goes on")
+    cached: bool = Field(False, description="the result is that of an equal job")
 
 
 class EventsPage(BaseModel):

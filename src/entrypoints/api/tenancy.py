@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Header, Request
@@ -17,6 +18,15 @@ _HEADERS = {
     "collection_id": "x-collection-id",
     "traceparent": "traceparent",
 }
+# Said here, checked by the domain: browsers send `null` and the like, which mean nothing.
+TenantHeader = Annotated[
+    str | None,
+    Header(
+        description="whose jobs; `default` without it",
+        json_schema_extra={"pattern": "^[A-Za-z0-9._@-]{0,64}$"},
+    ),
+]
+NameHeader = Annotated[str | None, Header(json_schema_extra={"pattern": "^[A-Za-z0-9._:@-]{0,128}$"})]
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -41,10 +51,10 @@ def context_of(headers: Mapping[str, str]) -> ExecutionContext:
 
 async def request_context(
     request: Request,
-    x_tenant_id: str | None = Header(None, description="whose jobs; `default` without it"),
-    x_agent_id: str | None = Header(None),
-    x_conversation_id: str | None = Header(None),
-    x_collection_id: str | None = Header(None),
+    x_tenant_id: TenantHeader = None,
+    x_agent_id: NameHeader = None,
+    x_conversation_id: NameHeader = None,
+    x_collection_id: NameHeader = None,
 ) -> ExecutionContext:
     """Give a route its caller's context; the parameters stand here for the OpenAPI document."""
     return context_of(request.headers)
@@ -52,7 +62,7 @@ async def request_context(
 
 async def request_tenant(
     request: Request,
-    x_tenant_id: str | None = Header(None, description="whose jobs; `default` without it"),
+    x_tenant_id: TenantHeader = None,
 ) -> TenantId:
     """Give a route its caller's tenant."""
     return parse_tenant(present(request.headers.get("x-tenant-id")) or DEFAULT_TENANT)

@@ -10,7 +10,6 @@ from encola.entrypoints.cli.terminal import say, say_json
 if TYPE_CHECKING:
     from encola.entrypoints.dev_server import Ready
     from encola.entrypoints.facade import Encola
-    from encola.entrypoints.settings import Settings
 
 
 def dev(app: App = None, as_json: AsJson = False) -> None:
@@ -21,7 +20,7 @@ def dev(app: App = None, as_json: AsJson = False) -> None:
 
     chosen = chosen_app(app)
     announce = _say_ready_as_json if as_json else _say_ready
-    asyncio.run(serve_dev(chosen, settings_of(chosen), announce))
+    asyncio.run(serve_dev(chosen, chosen.settings, announce))
 
 
 def api(app: App = None, as_json: AsJson = False) -> None:
@@ -47,19 +46,9 @@ def chosen_app(target: str | None) -> "Encola":
     return load_app(target) if target else Encola()
 
 
-def settings_of(app: "Encola") -> "Settings":
-    """Return what this instance was given in code, over what the environment says.
-
-    :raises InvalidSettings: a value cannot be used
-    """
-    from encola.entrypoints.settings import load_settings
-
-    return app._given or load_settings(**app._options)
-
-
 def _start_distributed(kind: str, target: str | None) -> None:
     app = chosen_app(target)
-    if settings_of(app).profile != "distributed":
+    if app.settings.profile != "distributed":
         raise InvalidSettings(
             f"`encola {kind}` needs ENCOLA_PROFILE=distributed; `encola dev` runs everything in one process."
         )

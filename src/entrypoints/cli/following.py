@@ -24,11 +24,6 @@ class Message:
     fields: dict[str, Any]
     text: str | None = None
 
-    @property
-    def is_final(self) -> bool:
-        """Tell whether this ends the job."""
-        return bool(self.fields.get("final"))
-
 
 @dataclass(slots=True)
 class Outputs:
@@ -65,6 +60,7 @@ class Follower:
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
     _outputs: Outputs = field(default_factory=Outputs)
+    _has_ended: bool = False
 
     def __iter__(self) -> Iterator[Message]:
         """Follow to the end.
@@ -79,8 +75,8 @@ class Follower:
                         self.tell("connected again")
                     failures = 0
                     yield message
-                    if message.is_final:
-                        return
+                if self._has_ended:
+                    return
             except Unreachable:
                 if not self.is_known:
                     raise
@@ -94,12 +90,12 @@ class Follower:
         path = f"/api/jobs/{self.job_id}/events"
         with self.remote.stream(path, {"Last-Event-ID": seen}) as answer:
             self.is_known = True
-            has_ended = answer.status_code == 204
+            is_over = answer.status_code == 204
             for data in read_data(answer.iter_bytes()):
                 message = self._message(data)
                 if message is not None:
                     yield message
-        if has_ended:
+        if is_over and not self._has_ended:
             yield from self._last_event()
 
     def _last_event(self) -> Iterator[Message]:
@@ -114,7 +110,11 @@ class Follower:
             if fields["type"] == "output":
                 text = self._outputs.new_text(fields)
                 return None if text is None else Message(data, fields, text)
-            return Message(data, fields) if self._is_new(fields["epoch"], fields["seq"]) else None
+            if not self._is_new(fields["epoch"], fields["seq"]):
+                return None
+            # An end in the past may be followed by a retry: only the stream's own end makes it the end.
+            self._has_ended = bool(fields["final"])
+            return Message(data, fields)
         except (ValueError, KeyError, TypeError):
             raise CommandFailed(
                 "The server sent something that is not an event.", code="not_encola"

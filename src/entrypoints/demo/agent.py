@@ -29,7 +29,7 @@ from encola.entrypoints.demo.envelope import Body, Envelope, Refusal, Tenant, ok
 from encola.entrypoints.demo.llm import LlmSettings, write_answer
 from encola.entrypoints.demo.query import CollectionName
 
-TOP_K = 6
+TOP_K = 10
 NDJSON = "application/x-ndjson"
 _CITATION = re.compile(r"\[(\d{1,2})\]")
 

@@ -12,8 +12,8 @@ _WORD = re.compile(r"[^\W_]+")
 _SPANISH = (
     "a al algo ante como con cual cuales cuando cuanto de del desde donde dos el ella ellas ellos en "
     "entre era es esa ese eso esta estan estar este esto estos fue ha hace hacer hacia han hasta hay la "
-    "las le les lo los mas me mi mis muy nada ni no nos o os para pero poco por porque puede puedo que "
-    "quien quienes se ser si sin sobre son su sus tambien te tengo tiene todo todos tu tus un una uno "
+    "las le les lo los mas me mi mis muy nada ni no nos o os para pasa pero poco por porque puede puedo que "
+    "quien quienes se ser si sin sobre son su sus tambien te tener tengo tiene todo todos tu tus un una uno "
     "unos y ya yo"
 )
 _ENGLISH = (
@@ -24,73 +24,98 @@ _ENGLISH = (
 SPANISH_STOP_WORDS = frozenset(_SPANISH.split())
 ENGLISH_STOP_WORDS = frozenset(_ENGLISH.split())
 
-# The documentation is in English and its first readers ask in Spanish: the words of the trade.
-_GLOSSARY = {
+# The documentation is in English and its first readers ask in Spanish: the words of the trade, each
+# under the beginning that its forms share.
+_STEMS = {
     "agente": "agent",
     "almacen": "store",
-    "autenticacion": "authentication",
-    "arquitectura": "architecture",
-    "arrancar": "start",
-    "borrar": "delete",
-    "caido": "crash",
-    "caida": "crash",
-    "cancelar": "cancel",
-    "cancelacion": "cancel",
+    "aplicacion": "application",
+    "arquitect": "architecture",
+    "arranc": "start",
+    "atasca": "stuck",
+    "autentic": "authentication",
+    "borra": "delete",
+    "busca": "search",
+    "caduc": "expire",
+    "cambia": "change",
+    "cancel": "cancel",
     "clave": "key",
-    "cliente": "client",
-    "cola": "queue",
+    "client": "client",
     "coleccion": "collection",
-    "configuracion": "settings",
-    "configurar": "settings",
-    "consulta": "query",
-    "contexto": "context",
-    "datos": "data",
-    "documento": "document",
-    "duplicado": "duplicate",
-    "encolar": "submit",
+    "comando": "command",
+    "configur": "configure",
+    "consult": "query",
+    "context": "context",
+    "contrat": "contract",
+    "document": "document",
+    "duplic": "twice",
+    "empez": "start",
+    "empiez": "start",
     "enviar": "submit",
-    "escribir": "write",
+    "envio": "submit",
+    "escrib": "write",
+    "espera": "wait",
     "estado": "status",
-    "evento": "event",
-    "fallo": "failure",
-    "funciona": "work",
-    "guardar": "keep",
-    "historial": "history",
-    "idempotencia": "idempotency",
-    "inquilino": "tenant",
-    "instalar": "install",
+    "event": "event",
+    "expir": "expire",
+    "fall": "fail",
+    "fichero": "file",
+    "funcion": "work",
+    "guard": "keep",
+    "historia": "history",
+    "idempoten": "idempotency",
+    "inquilin": "tenant",
+    "instal": "install",
     "intento": "attempt",
-    "limite": "limit",
-    "llamar": "call",
+    "limit": "limit",
     "mensaje": "message",
-    "metrica": "metric",
-    "muere": "die",
+    "metric": "metric",
+    "modelo": "model",
+    "muer": "die",
+    "muri": "die",
     "navegador": "browser",
-    "notificacion": "notification",
-    "ordenar": "order",
-    "perder": "lose",
-    "pierde": "lose",
-    "pregunta": "question",
-    "prioridad": "priority",
-    "probar": "test",
-    "proceso": "process",
-    "programar": "schedule",
-    "progreso": "progress",
-    "prueba": "test",
+    "notific": "notification",
+    "pagina": "page",
+    "perd": "lost",
+    "pierd": "lost",
+    "pregunt": "question",
+    "priori": "priority",
+    "proces": "process",
+    "progres": "progress",
+    "prueb": "test",
     "puerto": "port",
-    "reconectar": "reconnect",
-    "registrar": "register",
-    "reintentar": "retry",
-    "reintento": "retry",
-    "resultado": "result",
-    "seguridad": "security",
+    "reconect": "reconnect",
+    "registr": "register",
+    "reinici": "restart",
+    "reint": "retry",
+    "respuesta": "answer",
+    "result": "result",
+    "salida": "output",
+    "segur": "security",
     "servicio": "service",
     "servidor": "server",
-    "salida": "output",
     "tarea": "job",
     "tiempo": "time",
     "trabajador": "worker",
     "trabajo": "job",
+    "variable": "variable",
+}
+
+_WHOLE_WORDS = {
+    "cae": "crash",
+    "cola": "queue",
+    "colas": "queue",
+    "datos": "data",
+    "encolar": "submit",
+    "llamar": "call",
+    "mata": "kill",
+    "matan": "kill",
+    "matar": "kill",
+    "probar": "test",
+    "programado": "schedule",
+    "programar": "schedule",
+    "termina": "end",
+    "terminar": "end",
     "usar": "use",
     "vivo": "live",
 }
@@ -131,15 +156,19 @@ def sounds_spanish(text: str) -> bool:
     if set(text.lower()) & set("¿¡áéíóúñ"):
         return True
     words = words_of(text)
-    spanish = sum(word in SPANISH_STOP_WORDS or word in _GLOSSARY for word in words)
+    spanish = sum(word in SPANISH_STOP_WORDS or word in _WHOLE_WORDS for word in words)
     return spanish >= sum(word in ENGLISH_STOP_WORDS for word in words)
 
 
 def _forms(word: str) -> tuple[str, ...]:
-    stem = _singular(word)
-    translations = [_GLOSSARY[form] for form in (word, stem) if form in _GLOSSARY]
-    forms = [form for base in (stem, *translations) for form in _spellings(base)]
-    return tuple(dict.fromkeys([*forms, word]))
+    translation = _translation(word)
+    bases = [_singular(word)] + ([translation] if translation else [])
+    return tuple(dict.fromkeys([form for base in bases for form in _spellings(base)] + [word]))
+
+
+def _translation(word: str) -> str | None:
+    known = word if word in _WHOLE_WORDS else max(filter(word.startswith, _STEMS), key=len, default="")
+    return _WHOLE_WORDS.get(known) or _STEMS.get(known)
 
 
 def _singular(word: str) -> str:
@@ -151,7 +180,10 @@ def _singular(word: str) -> str:
 
 
 def _spellings(word: str) -> tuple[str, ...]:
-    return (word, f"{word[:-1]}ie") if len(word) > 3 and word.endswith("y") else (word,)
+    """Return a word, and its other forms where they do not merely go on from it."""
+    if not _is_prefix(word):
+        return word, f"{word}s"
+    return (word, f"{word[:-1]}ies", f"{word[:-1]}ied") if word.endswith("y") else (word,)
 
 
 def _means(form: str, word: str) -> bool:

@@ -1,6 +1,8 @@
 """What each answer means; the network's own faults are in the integration tests."""
 
+import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +11,12 @@ import pytest
 
 from encola.adapters.http.service_caller import HttpxServiceCaller
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.application.ports import ServiceCaller
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.errors import InvalidInput, NotJson, UnknownService
 from encola.domain.policy import OPERATIONS, OperationPolicy, Repeat
 from encola.domain.service import ServiceCall, ServiceResult
+from encola.testing.contracts import ServiceCallerContract
 
 Answering = Callable[[httpx.Request], httpx.Response]
 SAFE = OperationPolicy(name="reading", timeout=5.0, repeat=Repeat.SAFE)
@@ -37,6 +41,25 @@ async def answer(answering: Answering, policy: OperationPolicy = SAFE, **changes
 
 def always(status: int, **content: Any) -> Answering:
     return lambda request: httpx.Response(status, **content)
+
+
+async def library(request: httpx.Request) -> httpx.Response:
+    """Play the two services of the contract."""
+    if request.url.host == "ruin.test":
+        raise httpx.ConnectError("refused")
+    if request.url.path == "/v1/hanging":
+        await asyncio.Event().wait()
+    if request.url.path == "/v1/echo":
+        return httpx.Response(200, content=await request.aread())
+    return httpx.Response(500 if request.url.path == "/v1/failing" else 404)
+
+
+class TestHttpxServiceCaller(ServiceCallerContract):
+    @pytest.fixture
+    def caller(self) -> ServiceCaller:
+        services = {"library": "http://library.test/v1", "ruin": "http://ruin.test"}
+        client = httpx.AsyncClient(transport=httpx.MockTransport(library))
+        return HttpxServiceCaller(services, client, chance=lambda: 0.0, metrics=InMemoryMetrics())
 
 
 @pytest.mark.parametrize(
@@ -170,8 +193,6 @@ async def test_the_words_of_other_error_bodies_are_kept_too(body: object) -> Non
 
 
 async def test_a_certificate_that_is_not_trusted_is_not_tried_again() -> None:
-    import ssl
-
     def fail(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("certificate") from ssl.SSLCertVerificationError()
 

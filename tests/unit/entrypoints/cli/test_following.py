@@ -143,6 +143,18 @@ def test_a_job_that_ended_before_the_start_shows_its_end() -> None:
     assert script.cursors[2] == "2"
 
 
+def test_an_end_that_was_followed_by_a_retry_is_not_the_end() -> None:
+    script = Script(stream(event(1, "failed"), event(2, "queued"), event(3, "completed")))
+
+    assert [message.fields["seq"] for message in follower(script)[0]] == [1, 2, 3]
+
+
+def test_a_connection_that_breaks_right_after_the_end_shows_it_once() -> None:
+    script = Script(broken(event(1), event(2, "failed")), httpx.Response(204))
+
+    assert [message.fields["seq"] for message in follower(script)[0]] == [1, 2]
+
+
 def test_another_epoch_begins_anew() -> None:
     script = Script(stream(event(5)), stream(event(1, epoch="e2"), event(2, "completed", epoch="e2")))
 
