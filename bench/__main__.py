@@ -79,7 +79,7 @@ def _report(
         "Encola keeps every state, numbers every event and passes it to its history; Huey keeps the task",
         "until it is taken, and its result.",
         "",
-        "| system | submit, jobs/s | submit until all have ended, jobs/s | ratio to Huey at the same setting |",
+        "| system | submit, jobs/s | submit until all have ended, jobs/s | ratio to Huey, same setting |",
         "|---|---|---|---|",
         *(_row(name, medians) for name in medians),
         "",

@@ -41,10 +41,16 @@ async def _encola(jobs: int) -> Rates:
         start = time.perf_counter()
         await asyncio.gather(*(submitter() for _ in range(SUBMITTERS)))
         submitted = time.perf_counter()
-        while _finished(app.use_cases.render_metrics()) < jobs:
-            await asyncio.sleep(0.005)
+        await _all_finished(app.use_cases.render_metrics, jobs)
         ended = time.perf_counter()
     return {"submit": jobs / (submitted - start), "end to end": jobs / (ended - start)}
+
+
+async def _all_finished(render_metrics: Callable[[], bytes], jobs: int) -> None:
+    while True:
+        if _finished(render_metrics()) >= jobs:
+            return
+        await asyncio.sleep(0.005)
 
 
 def _finished(metrics: bytes) -> int:

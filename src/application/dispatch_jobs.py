@@ -1,9 +1,9 @@
 """Handing due jobs to the queue."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
-from encola.application.ports import Clock, JobQueue, JobStore, WorkBoard
+from encola.application.fast_lane import FastLane
+from encola.application.ports import Clock, JobStore, WorkBoard
 from encola.domain.errors import JobChanged, JobNotFound, Overloaded
 from encola.domain.job import Job, JobStatus
 
@@ -15,24 +15,26 @@ class DispatchJobs:
     """Take what is due, as much as the queue has room for, and publish it.
 
     A job stays due until a worker claims it: one whose message was lost is published again after
-    ``patience``.
+    the fast lane's patience.
     """
 
     board: WorkBoard
     store: JobStore
-    queue: JobQueue
+    fast_lane: FastLane
     clock: Clock
-    patience: timedelta = timedelta(seconds=60)
 
     async def __call__(self) -> int:
         """Publish one batch and return how many jobs it had."""
-        room = min(self.queue.capacity(), BATCH)
+        room = min(self.fast_lane.room, BATCH)
         if room <= 0:
             return 0
-        now = self.clock.now()
-        jobs = await self.board.take_due(now, again_at=now + self.patience, limit=room)
-        for job in jobs:
-            await self._publish(job)
+        with self.fast_lane.holding(room):
+            now = self.clock.now()
+            again_at = now + self.fast_lane.patience
+            jobs = await self.board.take_due(now, again_at=again_at, limit=room)
+            self.fast_lane.is_clear = len(jobs) < room
+            for job in jobs:
+                await self._publish(job)
         return len(jobs)
 
     async def _publish(self, job: Job) -> None:
@@ -41,6 +43,6 @@ class DispatchJobs:
                 # Saving makes it due afresh, so the next batch publishes what is then queued.
                 await self.store.save(job.queued(self.clock.now()))
             else:
-                await self.queue.publish(job)
+                await self.fast_lane.queue.publish(job)
         except (JobChanged, JobNotFound, Overloaded):
             return  # whoever changed it takes care of it; what was not taken stays due

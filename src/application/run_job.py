@@ -9,6 +9,7 @@ from datetime import timedelta
 from encola.application.attempt import Attempt
 from encola.application.call_service import CallService
 from encola.application.current import running_in
+from encola.application.fast_lane import FastLane
 from encola.application.handlers import HandlerRegistry, JobType, plain_json
 from encola.application.job_context import JobContext, SyncJobContext
 from encola.application.ports import (
@@ -64,6 +65,7 @@ class RunJob:
     ids: Ids
     metrics: Metrics
     nudge: Callable[[], None]
+    fast_lane: FastLane
     threads: HandlerThreads
     lease: timedelta = timedelta(seconds=30)
     grace: timedelta = timedelta(seconds=5)
@@ -218,7 +220,8 @@ class RunJob:
             self.metrics.count("encola_jobs_finished_total", type=job.type, status=job.status)
             seconds = (job.finished_at - job.started_at).total_seconds()
             self.metrics.observe("encola_job_run_seconds", seconds, type=job.type)
-        self.nudge()
+        if job.status in WAITING or not self.fast_lane.is_clear:
+            self.nudge()
 
 
 def explain(error: Exception) -> JobError:

@@ -1,14 +1,16 @@
 """Taking a job in."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from encola.application.fast_lane import FastLane
 from encola.application.handlers import HandlerRegistry, JobType
 from encola.application.ports import Clock, IdempotencyKey, Ids, JobStore, Metrics
 from encola.domain.context import ExecutionContext
 from encola.domain.errors import IdempotencyMismatch, InvalidInput, TooLarge
-from encola.domain.fingerprint import canonical_json, digest, fingerprint
+from encola.domain.fingerprint import digest, fingerprint
 from encola.domain.job import Job, JobStatus, Priority
 from encola.domain.json_value import JSON
 from encola.domain.policy import RetryPolicy
@@ -57,6 +59,7 @@ class SubmitJob:
     ids: Ids
     metrics: Metrics
     nudge: Callable[[], None]
+    fast_lane: FastLane
 
     async def __call__(self, submission: Submission) -> Submitted:
         """Keep the job and return it.
@@ -67,18 +70,31 @@ class SubmitJob:
         :raises IdempotencyMismatch: the key was used for another request
         """
         job_type = self.handlers.get(submission.type)
+        work = fingerprint(job_type.name, submission.params, submission.context)
         _check(submission)
         job_type.parse(submission.params)
-        job = self._make(submission, job_type)
-        stored = await self.store.add(job, self._key(submission, job))
+        job = self._make(submission, job_type, work)
+        stored = await self._keep(job, self._key(submission, job))
         if stored.request_digest != job.request_digest:
             raise IdempotencyMismatch("This Idempotency-Key was used with a different request.")
         if stored.id == job.id:
             self.metrics.count("encola_jobs_registered_total", type=job.type)
-            self.nudge()
         return Submitted(job=stored, replayed=stored.id != job.id)
 
-    def _make(self, submission: Submission, job_type: JobType) -> Job:
+    async def _keep(self, job: Job, key: IdempotencyKey | None) -> Job:
+        if job.status is not JobStatus.QUEUED:
+            return await self.store.add(job, key)
+        with self.fast_lane.place() as taken_until:
+            stored = await self.store.add(job, key, taken_until=taken_until)
+            if stored.id != job.id:
+                return stored
+            if taken_until is None:
+                self.nudge()
+            else:
+                await self.fast_lane.queue.publish(stored)
+        return stored
+
+    def _make(self, submission: Submission, job_type: JobType, work: str) -> Job:
         now = self.clock.now()
         due_at = _due(submission, now)
         expires_at = due_at + submission.ttl if submission.ttl is not None else None
@@ -92,8 +108,8 @@ class SubmitJob:
             epoch=self.ids.epoch(),
             created_at=now,
             updated_at=now,
-            fingerprint=fingerprint(job_type.name, submission.params, submission.context),
-            request_digest=_request_digest(submission),
+            fingerprint=work,
+            request_digest=_request_digest(submission, work),
             status=JobStatus.SCHEDULED if due_at > now else JobStatus.QUEUED,
             retry=job_type.retry if retries is None else RetryPolicy.of(retries),
             timeout=submission.timeout or job_type.timeout,
@@ -120,7 +136,7 @@ def _due(submission: Submission, now: datetime) -> datetime:
 
 
 def _check(submission: Submission) -> None:
-    size = len(canonical_json(submission.params))
+    size = len(json.dumps(submission.params, ensure_ascii=False, separators=(",", ":")).encode())
     if size > MAX_PARAMS_BYTES:
         raise TooLarge(f"The params are {size} bytes; at most {MAX_PARAMS_BYTES} are taken.")
     if submission.delay is not None and submission.run_at is not None:
@@ -138,7 +154,11 @@ def _check(submission: Submission) -> None:
         raise InvalidInput(f"At most {MAX_TAGS} tags are taken.")
 
 
-def _request_digest(submission: Submission) -> str:
+def _request_digest(submission: Submission, work: str) -> str:
+    """Name the whole request, for its idempotency key; without one nobody will ask."""
+    if submission.idempotency_key is None:
+        return ""
+
     def seconds(duration: timedelta | None) -> float | None:
         return None if duration is None else duration.total_seconds()
 
@@ -146,12 +166,11 @@ def _request_digest(submission: Submission) -> str:
         submission.queue,
         submission.priority and submission.priority.value,
         seconds(submission.delay),
-        submission.run_at and submission.run_at.isoformat(),
+        submission.run_at and submission.run_at.astimezone(UTC).isoformat(),
         seconds(submission.ttl),
         seconds(submission.timeout),
         submission.retries,
         submission.use_cache,
         list(submission.tags),
     ]
-    work = fingerprint(submission.type, submission.params, submission.context)
     return digest([work, *options])

@@ -39,6 +39,7 @@ from encola.application.call_service import CallService
 from encola.application.cancel_job import CancelJob
 from encola.application.check_health import CheckHealth
 from encola.application.dispatch_jobs import DispatchJobs
+from encola.application.fast_lane import FastLane
 from encola.application.follow_job import FollowJob
 from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
@@ -117,6 +118,7 @@ class Container(containers.DeclarativeContainer):
     metrics = providers.Singleton(PrometheusMetrics)
     notifier = providers.Singleton(InProcessNotifier)
     queue = providers.Singleton(InProcessJobQueue, window=settings.provided.concurrency)
+    fast_lane = providers.Singleton(FastLane, queue=queue, clock=clock)
     cache = providers.Singleton(InMemoryCache, clock)
 
     folder = providers.Singleton(DataFolder, settings.provided.data_dir)
@@ -183,6 +185,7 @@ class Container(containers.DeclarativeContainer):
         ids=ids,
         metrics=metrics,
         nudge=nudge,
+        fast_lane=fast_lane,
         threads=providers.Singleton(HandlerThreads, settings.provided.sync_threads),
         lease=lease,
     )
@@ -192,7 +195,14 @@ class Container(containers.DeclarativeContainer):
         settings=settings,
         handlers=handlers,
         submit_job=providers.Singleton(
-            SubmitJob, store=store, handlers=handlers, clock=clock, ids=ids, metrics=metrics, nudge=nudge
+            SubmitJob,
+            store=store,
+            handlers=handlers,
+            clock=clock,
+            ids=ids,
+            metrics=metrics,
+            nudge=nudge,
+            fast_lane=fast_lane,
         ),
         get_job=providers.Singleton(GetJob, store=store),
         list_jobs=providers.Singleton(ListJobs, catalog=catalog),
@@ -216,7 +226,9 @@ class Container(containers.DeclarativeContainer):
         board=board,
         deliveries=queue,
         run_job=run_job,
-        dispatch_jobs=providers.Singleton(DispatchJobs, board=board, store=store, queue=queue, clock=clock),
+        dispatch_jobs=providers.Singleton(
+            DispatchJobs, board=board, store=store, fast_lane=fast_lane, clock=clock
+        ),
         recover_jobs=providers.Singleton(
             RecoverJobs, board=board, store=store, clock=clock, metrics=metrics, nudge=nudge
         ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from encola.application.handlers import DEFAULT_QUEUE, Handler, HandlerRegistry, JobType, params_model_of
 from encola.domain.context import DEFAULT_TENANT, ExecutionContext, JobId, TenantId, parse_tenant
-from encola.domain.errors import InvalidInput, JobNotFound
+from encola.domain.errors import InvalidInput, InvalidSettings, JobNotFound
 from encola.domain.event import JobEvent
 from encola.domain.job import Job, Priority
 from encola.domain.json_value import JSON
@@ -68,7 +68,7 @@ class Encola:
                     queue=queue,
                     retry=RetryPolicy.of(retries),
                     timeout=timedelta(seconds=timeout),
-                    priority=Priority(priority),
+                    priority=_declared(priority),
                     cache_ttl=None if cache_ttl is None else timedelta(seconds=cache_ttl),
                     params_model=params_model_of(function),
                 )
@@ -112,7 +112,7 @@ class Encola:
                 params=params,
                 context=context or ExecutionContext(tenant_id=parse_tenant(tenant)),
                 queue=queue,
-                priority=None if priority is None else Priority(priority),
+                priority=None if priority is None else _asked(priority),
                 delay=_duration(delay),
                 run_at=run_at,
                 ttl=_duration(ttl),
@@ -228,4 +228,21 @@ class Encola:
 
 
 def _duration(seconds: float | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)
+    try:
+        return None if seconds is None else timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{seconds} seconds are no duration that a job can have.") from None
+
+
+def _asked(priority: str) -> Priority:
+    try:
+        return Priority(priority)
+    except ValueError:
+        raise InvalidInput(f"There is no priority {priority!r}; use {', '.join(Priority)}.") from None
+
+
+def _declared(priority: str) -> Priority:
+    try:
+        return _asked(priority)
+    except InvalidInput as error:
+        raise InvalidSettings(str(error)) from None

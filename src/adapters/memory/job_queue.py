@@ -2,11 +2,11 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 from encola.application.ports import JobDeliveries, JobQueue
 from encola.domain.errors import Overloaded
 from encola.domain.job import Job
-from encola.domain.record import dump_job, load_job
 
 
 class InProcessJobQueue(JobQueue, JobDeliveries):
@@ -14,17 +14,18 @@ class InProcessJobQueue(JobQueue, JobDeliveries):
 
     def __init__(self, window: int) -> None:
         self._window = window
-        self._messages: asyncio.Queue[str] = asyncio.Queue()
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue()
 
     async def publish(self, job: Job) -> None:
-        message = json.dumps(dump_job(job), allow_nan=False)
+        # A job cannot be changed, but its params can: as on a wire, the receiver has its own.
+        message = replace(job, params=json.loads(json.dumps(job.params, allow_nan=False)))
         await asyncio.sleep(0)
         if self.capacity() <= 0:
             raise Overloaded(f"{self._window} jobs wait for a worker already.")
-        self._messages.put_nowait(message)
+        self._jobs.put_nowait(message)
 
     def capacity(self) -> int:
-        return self._window - self._messages.qsize()
+        return self._window - self._jobs.qsize()
 
     async def receive(self) -> Job:
-        return load_job(json.loads(await self._messages.get()))
+        return await self._jobs.get()

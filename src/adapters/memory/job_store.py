@@ -1,6 +1,7 @@
 """The job store in memory."""
 
 import asyncio
+from datetime import datetime
 from itertools import islice
 
 from encola.adapters.memory.state import MemoryState
@@ -18,12 +19,16 @@ class InMemoryJobStore(JobStore):
         self._state = state
         self._notifier = notifier
 
-    async def add(self, job: Job, key: IdempotencyKey | None = None) -> Job:
+    async def add(
+        self, job: Job, key: IdempotencyKey | None = None, *, taken_until: datetime | None = None
+    ) -> Job:
         await asyncio.sleep(0)  # a real store would let others run here; so must this one
         kept = self._known(job, key)
         if kept is not None:
             return kept
         event = self._state.write(job)
+        if taken_until is not None:
+            self._state.take(job, taken_until)
         if key is not None:
             self._state.remember(job.tenant_id, key, job)
         await self._notifier.publish(event)

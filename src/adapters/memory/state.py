@@ -105,6 +105,12 @@ class MemoryState:
         key = self._keep(job)
         _set_or_drop(self.checks, key, job.check_at)
 
+    def take(self, job: Job, until: datetime) -> None:
+        """Let nobody else take the waiting job until then."""
+        due = self.due.get((job.tenant_id, job.id))
+        if due is not None:
+            due.free_at = until
+
     def remember(self, tenant: TenantId, key: IdempotencyKey, job: Job) -> None:
         """Keep whose request this was, and let go of the oldest keys that have expired."""
         while self._keys and (oldest := next(iter(self._keys.items())))[1][1] <= job.created_at:

@@ -1,5 +1,6 @@
 """The truth about live jobs, in SQL."""
 
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
@@ -80,8 +81,10 @@ class SqlJobStore(JobStore):
             set_={"job_id": add_key.excluded.job_id, "expires_at": add_key.excluded.expires_at},
         )
 
-    async def add(self, job: Job, key: IdempotencyKey | None = None) -> Job:
-        row = job_row(job)
+    async def add(
+        self, job: Job, key: IdempotencyKey | None = None, *, taken_until: datetime | None = None
+    ) -> Job:
+        row = job_row(job) | {"taken_until": None if taken_until is None else to_microseconds(taken_until)}
         params_columns = params_row(job)
         event = announce(job)
         event_columns = event_row(event)

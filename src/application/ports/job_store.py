@@ -25,12 +25,14 @@ class JobStore(Protocol):
     does not exist. The store compares and writes; it never decides what a job may become.
     """
 
-    async def add(self, job: Job, key: IdempotencyKey | None = None) -> Job:
+    async def add(
+        self, job: Job, key: IdempotencyKey | None = None, *, taken_until: datetime | None = None
+    ) -> Job:
         """Keep a new job and its first event; return the job that is now stored.
 
         When the tenant used ``key`` before and it has not expired at ``job.created_at``, the job
         kept under it is returned as it is now, and nothing is written. The same job twice is kept
-        once.
+        once. With ``taken_until`` the new job counts as taken from the :class:`WorkBoard` until then.
         """
         ...
 

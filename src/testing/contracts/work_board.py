@@ -106,6 +106,17 @@ class WorkBoardContract:
 
         assert await take(stores, after(9999)) == []
 
+    async def test_a_job_that_is_added_as_taken_is_given_only_when_its_time_has_come(
+        self, stores: Stores
+    ) -> None:
+        await stores.jobs.add(a_job(), taken_until=after(60))
+
+        early = await stores.board.take_due(after(59), again_at=after(120), limit=10)
+        in_time = await stores.board.take_due(after(60), again_at=after(120), limit=10)
+
+        assert ids_of(early) == []
+        assert ids_of(in_time) == [a_job().id]
+
     async def test_a_taken_job_that_changed_is_due_as_it_is_now(self, stores: Stores) -> None:
         scheduled = a_job(status=JobStatus.SCHEDULED)
         await stores.jobs.add(scheduled)

@@ -25,6 +25,7 @@ from encola.adapters.memory import (
 from encola.application.call_service import CallService
 from encola.application.cancel_job import CancelJob
 from encola.application.dispatch_jobs import DispatchJobs
+from encola.application.fast_lane import FastLane
 from encola.application.follow_job import FollowJob, Since
 from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
@@ -103,6 +104,7 @@ class House:
         self.caller = ScriptedServiceCaller(answers or {}, {"agent": "http://agent.test/base"})
         self.handlers = HandlerRegistry()
         self.nudges = 0
+        self.fast_lane = FastLane(queue=self.queue, clock=self.clock)
         self._build_for_people()
         self._build_for_keepers()
 
@@ -117,6 +119,7 @@ class House:
             ids=self.ids,
             metrics=metrics,
             nudge=self.nudge,
+            fast_lane=self.fast_lane,
         )
         self.get_job = GetJob(store=store)
         self.list_jobs = ListJobs(catalog=catalog)
@@ -138,11 +141,12 @@ class House:
             ids=self.ids,
             metrics=self.metrics,
             nudge=self.nudge,
+            fast_lane=self.fast_lane,
             threads=HandlerThreads(4),
             lease=LEASE,
             grace=GRACE,
         )
-        self.dispatch_jobs = DispatchJobs(board=board, store=store, queue=self.queue, clock=clock)
+        self.dispatch_jobs = DispatchJobs(board=board, store=store, fast_lane=self.fast_lane, clock=clock)
         self.recover_jobs = RecoverJobs(
             board=board, store=store, clock=clock, metrics=self.metrics, nudge=self.nudge
         )

@@ -90,7 +90,7 @@ async def test_a_lost_message_is_sent_again_after_patience(house: House) -> None
     await house.dispatch_jobs()
     await received(house)  # and nobody ran it
 
-    await house.clock.advance(house.dispatch_jobs.patience - SECOND)
+    await house.clock.advance(house.fast_lane.patience - SECOND)
     assert await house.dispatch_jobs() == 0
     await house.clock.advance(SECOND)
     assert await house.dispatch_jobs() == 1
@@ -103,7 +103,7 @@ async def test_what_was_claimed_is_not_sent_again(house: House) -> None:
     job = await house.submit()
     await house.dispatch_jobs()
     await house.store.save(job.claimed(house.clock.now(), LEASE))
-    await house.clock.advance(house.dispatch_jobs.patience)
+    await house.clock.advance(house.fast_lane.patience)
 
     assert await house.dispatch_jobs() == 0
 

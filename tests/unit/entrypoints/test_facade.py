@@ -281,3 +281,20 @@ async def test_mounted_in_another_application_it_runs_jobs(app: Encola, at: str)
 
     assert (answer.json()["status"], answer.json()["result"]) == ("completed", "Hello, Ada!")
     assert located.json()["job_id"] == job_id
+
+
+@pytest.mark.parametrize(
+    "options", [{"priority": "urgent"}, {"delay": 1e300}, {"ttl": float("nan")}, {"retries": -1}]
+)
+async def test_an_option_that_cannot_be_right_is_an_invalid_input(options: dict[str, Any]) -> None:
+    app = Encola(profile="memory")
+
+    with pytest.raises(InvalidInput):
+        await app.submit("query", {"query": "leases"}, **options)
+
+
+def test_a_priority_that_does_not_exist_is_refused_when_the_type_is_registered() -> None:
+    app = Encola(profile="memory")
+
+    with pytest.raises(InvalidSettings, match="urgent"):
+        app.job("greet", priority="urgent")(lambda ctx, params: None)

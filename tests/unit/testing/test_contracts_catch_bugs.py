@@ -80,12 +80,16 @@ class StoreThatNeverAnnounces(InMemoryJobStore):
 
 
 class StoreThatForgetsKeys(InMemoryJobStore):
-    async def add(self, job: Job, key: IdempotencyKey | None = None) -> Job:
+    async def add(
+        self, job: Job, key: IdempotencyKey | None = None, *, taken_until: datetime | None = None
+    ) -> Job:
         return await super().add(job)
 
 
 class StoreWhoseKeysNeverExpire(InMemoryJobStore):
-    async def add(self, job: Job, key: IdempotencyKey | None = None) -> Job:
+    async def add(
+        self, job: Job, key: IdempotencyKey | None = None, *, taken_until: datetime | None = None
+    ) -> Job:
         forever = key and replace(key, expires_at=key.expires_at + timedelta(days=999))
         return await super().add(job, forever)
 
@@ -338,7 +342,7 @@ class QueueThatKeepsWhatItRefuses(InProcessJobQueue):
         try:
             await super().publish(job)
         except Exception:
-            self._messages.put_nowait(self._messages.get_nowait())
+            self._jobs.put_nowait(self._jobs.get_nowait())
             self._window += 1
             await super().publish(job)
             raise
