@@ -30,6 +30,20 @@ class Since:
 FROM_THE_START = Since(seq=0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """What a watcher did not see: all of it, or the present state alone.
+
+    ``since`` is where its numbers begin, 0 with the present state alone; ``is_over`` says that the
+    job has ended and the watcher knows.
+    """
+
+    events: list[JobEvent]
+    is_whole: bool
+    since: int = 0
+    is_over: bool = False
+
+
 @dataclass(slots=True)
 class _Seen:
     """How far one watcher is."""
@@ -77,7 +91,9 @@ class FollowJob:
         """
         seen = _Seen()
         async with self.notifier.subscribe(tenant, job_id) as announcements:
-            for event in await self._missed(tenant, job_id, since, seen):
+            missed = await self.missed(tenant, job_id, since)
+            seen.seq, seen.final = missed.since, missed.is_over
+            for event in missed.events:
                 yield _noted(seen, event)
             while not seen.final:
                 async with aclosing(self._outputs(tenant, job_id, seen)) as chunks:
@@ -103,17 +119,19 @@ class FollowJob:
                 if isinstance(announcement, JobEvent) and is_it(announcement):
                     return
 
-    async def _missed(
-        self, tenant: TenantId, job_id: JobId, since: Since | None, seen: _Seen
-    ) -> list[JobEvent]:
+    async def missed(self, tenant: TenantId, job_id: JobId, since: Since | None) -> Missed:
+        """Return what there is after ``since`` by now, without waiting for more.
+
+        :raises JobNotFound: there is none, or it belongs to another tenant
+        """
         job = await self.store.get(tenant, job_id)
         if since is not None and since.epoch in (None, job.epoch) and since.seq <= job.seq:
             events = await self._kept(tenant, job_id, since.seq)
             if not events or events[0].seq == since.seq + 1:
-                seen.seq = since.seq
-                seen.final = not events and job.status.is_terminal
-                return events
-        return (await self._kept(tenant, job_id, job.seq - 1))[-1:]
+                is_over = not events and job.status.is_terminal
+                return Missed(events=events, is_whole=True, since=since.seq, is_over=is_over)
+        latest = (await self._kept(tenant, job_id, job.seq - 1))[-1:]
+        return Missed(events=latest, is_whole=False)
 
     async def _kept(self, tenant: TenantId, job_id: JobId, after: int) -> list[JobEvent]:
         kept: list[JobEvent] = []

@@ -87,17 +87,10 @@ def wants_stream(request: Request) -> bool:
 
 
 async def _list(use_cases: UseCases, job: Job, start: Since) -> Response:
-    same_stream = start.epoch in (None, job.epoch) and start.seq <= job.seq
-    after = start.seq if same_stream else job.seq - 1
-    events: list[JobEvent] = []
-    while page := await use_cases.get_job.store.events(job.tenant_id, job.id, after=after):
-        events += page
-        after = page[-1].seq
-    complete = same_stream and (not events or events[0].seq == start.seq + 1)
-    kept = events if complete else events[-1:]
+    missed = await use_cases.follow_job.missed(job.tenant_id, job.id, start)
     # The events are passed on as they were spelt when they happened.
-    body = ",".join(event.wire for event in kept)
-    text = f'{{"events":[{body}],"complete":{str(complete).lower()}}}'
+    body = ",".join(event.wire for event in missed.events)
+    text = f'{{"events":[{body}],"complete":{str(missed.is_whole).lower()}}}'
     return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
