@@ -43,7 +43,7 @@ def running(*arguments: str, **variables: str) -> "Iterator[subprocess.Popen[str
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_heed_interrupts,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - it takes no lock that a thread could hold
     )
     try:
         yield process
