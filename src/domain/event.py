@@ -10,6 +10,9 @@ from encola.domain.json_value import JSON
 
 EVENT_VERSION = 1
 
+# Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
@@ -80,7 +83,7 @@ def announce(job: Job) -> JobEvent:
         epoch=job.epoch,
         status=job.status,
         attempt=job.attempt,
-        wire=json.dumps(_wire_fields(job), ensure_ascii=False, separators=(",", ":")),
+        wire=_encode(_wire_fields(job)),
     )
 
 

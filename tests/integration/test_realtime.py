@@ -239,6 +239,16 @@ async def test_a_page_of_a_foreign_site_may_not_watch(
     assert refused.value.response.status_code == 403
 
 
+async def test_a_page_of_a_foreign_site_may_not_write(api: httpx.AsyncClient) -> None:
+    job_id = await submit(api, "slow", {"seconds": 60})
+
+    refused = await api.post(f"/jobs/{job_id}/cancel", headers={"Origin": "https://evil.example"})
+    ours = await api.post(f"/jobs/{job_id}/cancel", headers={"Origin": "http://localhost:3000"})
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "foreign_origin")
+    assert (ours.status_code, ours.json()["status"]) == (200, "cancelled")
+
+
 async def test_a_socket_lives_on_after_the_end_until_the_client_leaves(
     api: httpx.AsyncClient, shared_server: DevServer
 ) -> None:

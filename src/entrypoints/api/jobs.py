@@ -56,7 +56,9 @@ Key = Annotated[
 Preference = Annotated[str | None, Header(alias="Prefer", description="`wait=5` waits so long for the end")]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 
-_SUBMIT = answers(400, 413, 415, 422, 503) | {200: {"model": JobView, "description": "It ended in time."}}
+_SUBMIT = answers(400, 403, 413, 415, 422, 503) | {
+    200: {"model": JobView, "description": "It ended in time."}
+}
 
 
 @router.post(
@@ -166,7 +168,10 @@ async def read_job(
 
 
 @router.post(
-    "/jobs/{job_id}/cancel", response_model=JobView, responses=answers(400, 404, 409, 422, 503), tags=["jobs"]
+    "/jobs/{job_id}/cancel",
+    response_model=JobView,
+    responses=_CHANGE,
+    tags=["jobs"],
 )
 async def cancel_job(request: Request, job_id: JobIdPath, tenant: Tenant) -> Response:
     """Stop a job. What waits never runs; what runs is cancelled. Asking again changes nothing."""
@@ -177,7 +182,7 @@ async def cancel_job(request: Request, job_id: JobIdPath, tenant: Tenant) -> Res
     "/jobs/{job_id}/retry",
     status_code=202,
     response_model=JobView,
-    responses=answers(400, 404, 409, 422, 503),
+    responses=_CHANGE,
     tags=["jobs"],
 )
 async def retry_job(request: Request, job_id: JobIdPath, tenant: Tenant) -> Response:
@@ -189,7 +194,7 @@ async def retry_job(request: Request, job_id: JobIdPath, tenant: Tenant) -> Resp
     "/internal/enqueue_agent",
     status_code=202,
     response_model=Enqueued,
-    responses=answers(400, 413, 415, 422, 503),
+    responses=answers(400, 403, 413, 415, 422, 503),
 )
 async def enqueue_agent(
     request: Request, response: Response, body: EnqueueAgent, context: Context, key: Key = None

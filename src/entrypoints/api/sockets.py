@@ -15,7 +15,7 @@ from encola.domain.job import Job
 from encola.entrypoints.api.connection_notes import ConnectionNotes
 from encola.entrypoints.api.problems import Refused
 from encola.entrypoints.api.responses import read_since
-from encola.entrypoints.api.tenancy import is_allowed_origin, use_cases_of
+from encola.entrypoints.api.tenancy import FOREIGN_ORIGIN, is_allowed_origin, use_cases_of
 from encola.entrypoints.use_cases import UseCases
 
 router = APIRouter()
@@ -32,7 +32,7 @@ async def watch_job(websocket: WebSocket, job_id: str) -> None:
     Starts with the present state, or after ``?since=`` (and ``epoch``) with what was missed.
     """
     if not is_allowed_origin(websocket):
-        await _refuse(websocket, 403, "Pages of this origin may not watch; see ENCOLA_ALLOWED_ORIGINS.")
+        await _refuse(websocket, 403, FOREIGN_ORIGIN)
         return
     use_cases = use_cases_of(websocket)
     try:

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from encola.domain.errors import NotJson
 from encola.domain.json_value import check_json
 from encola.entrypoints.api.problems import Refused
+from encola.entrypoints.api.tenancy import FOREIGN_ORIGIN, is_allowed_origin
 
 
 class StrictRequest(Request):
@@ -25,7 +26,11 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """Reads bodies with :class:`StrictRequest`, and refuses query parameters it does not know."""
+    """Reads bodies with :class:`StrictRequest`, and refuses what it does not know or must not hear.
+
+    That is: query parameters that the route has not, and writes from pages of foreign sites, which
+    browsers send without asking us first when they have no body.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
@@ -34,6 +39,8 @@ class StrictRoute(APIRoute):
         has_body = self.body_field is not None
 
         async def strict(request: Request) -> Response:
+            if request.method == "POST" and not is_allowed_origin(request):
+                raise Refused(403, "foreign_origin", FOREIGN_ORIGIN)
             unknown = sorted(set(request.query_params) - known)
             if unknown:
                 allowed = ", ".join(sorted(known)) or "none"

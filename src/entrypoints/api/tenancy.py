@@ -28,6 +28,8 @@ TenantHeader = Annotated[
 ]
 NameHeader = Annotated[str | None, Header(json_schema_extra={"pattern": "^[A-Za-z0-9._:@-]{0,128}$"})]
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+FOREIGN_ORIGIN = "Pages of this origin are not allowed here; see ENCOLA_ALLOWED_ORIGINS."
+
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
