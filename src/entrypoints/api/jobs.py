@@ -59,6 +59,7 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 _SUBMIT = answers(400, 403, 413, 415, 422, 503) | {
     200: {"model": JobView, "description": "It ended in time."}
 }
+_CHANGE = answers(400, 403, 404, 409, 422, 503)
 
 
 @router.post(
