@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SUBMITTERS = 32
-HUEY_WORKERS = 2
+HUEY_WORKERS = 4
 
 Rates = dict[str, float]
 
@@ -81,7 +81,7 @@ def huey(jobs: int, *, fsync: bool) -> Rates:
         submitted = time.perf_counter()
         consumer.start()
         for result in results:
-            result.get(blocking=True, timeout=120, backoff=1.0, max_delay=0.002)
+            result.get(blocking=True, preserve=True, timeout=120, backoff=1.0, max_delay=0.002)
         ended = time.perf_counter()
         consumer.stop(graceful=True)
     return {"submit": jobs / (submitted - start), "end to end": jobs / (ended - start)}
