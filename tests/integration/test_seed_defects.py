@@ -187,7 +187,7 @@ async def test_seed_11_a_foreign_page_gets_nothing(api: httpx.AsyncClient, share
 
     assert refused.value.response.status_code == 403
     assert "access-control-allow-origin" not in read.headers
-    assert_problem(simple, 415, "unsupported_media_type")
+    assert_problem(simple, 403, "foreign_origin")
     assert rebound.status_code == 403
 
 
