@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from encola.application.ports import Clock, JobStore, Metrics
 from encola.application.transition import change_job
-from encola.domain.context import JobId, TenantId, is_job_id
-from encola.domain.errors import JobNotFound
+from encola.domain.context import TenantId, parse_job_id
 from encola.domain.job import Job, JobStatus
 
 
@@ -23,8 +22,6 @@ class CancelJob:
         :raises JobNotFound: there is none, or it belongs to another tenant
         :raises IllegalTransition: it ended otherwise before
         """
-        if not is_job_id(job_id):
-            raise JobNotFound(job_id)
         ours: Job | None = None
 
         def cancel(job: Job) -> Job | None:
@@ -32,7 +29,7 @@ class CancelJob:
             ours = None if job.status is JobStatus.CANCELLED else job.cancelled(self.clock.now())
             return ours
 
-        job = await change_job(self.store, tenant, JobId(job_id), cancel)
+        job = await change_job(self.store, tenant, parse_job_id(job_id), cancel)
         if ours is not None:
             self.metrics.count("encola_jobs_finished_total", type=job.type, status=job.status)
         return job

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from encola.application.ports import JobStore
-from encola.domain.context import JobId, TenantId, is_job_id
-from encola.domain.errors import JobNotFound
+from encola.domain.context import TenantId, parse_job_id
 from encola.domain.job import Job
 
 
@@ -19,6 +18,4 @@ class GetJob:
 
         :raises JobNotFound: there is none, or it belongs to another tenant
         """
-        if not is_job_id(job_id):
-            raise JobNotFound(job_id)
-        return await self.store.get(tenant, JobId(job_id))
+        return await self.store.get(tenant, parse_job_id(job_id))

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from encola.application.ports import Clock, JobStore
 from encola.application.transition import change_job
-from encola.domain.context import JobId, TenantId, is_job_id
-from encola.domain.errors import JobNotFound
+from encola.domain.context import TenantId, parse_job_id
 from encola.domain.job import Job
 
 
@@ -24,8 +23,7 @@ class RetryJob:
         :raises JobNotFound: there is none, or it belongs to another tenant
         :raises IllegalTransition: it lives, or it completed
         """
-        if not is_job_id(job_id):
-            raise JobNotFound(job_id)
-        job = await change_job(self.store, tenant, JobId(job_id), lambda job: job.reopened(self.clock.now()))
+        known = parse_job_id(job_id)
+        job = await change_job(self.store, tenant, known, lambda job: job.reopened(self.clock.now()))
         self.nudge()
         return job

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import NewType
 
-from encola.domain.errors import InvalidContext
+from encola.domain.errors import InvalidContext, JobNotFound
 
 TenantId = NewType("TenantId", str)
 JobId = NewType("JobId", str)
@@ -66,6 +66,16 @@ def parse_tenant(text: str) -> TenantId:
 def is_job_id(text: str) -> bool:
     """Tell whether ``text`` is spelt as our job ids are (a UUID in lower case)."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def parse_job_id(text: str) -> JobId:
+    """Return ``text`` as a job id.
+
+    :raises JobNotFound: no job of ours can have it
+    """
+    if not is_job_id(text):
+        raise JobNotFound(text)
+    return JobId(text)
 
 
 def present(value: str | None) -> str | None:

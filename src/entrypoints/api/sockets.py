@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from encola.application.follow_job import Since
-from encola.domain.context import JobId, TenantId, is_job_id, parse_tenant, present
+from encola.domain.context import TenantId, parse_job_id, parse_tenant, present
 from encola.domain.errors import EncolaError, JobNotFound
 from encola.domain.event import JobEvent
 from encola.domain.job import Job
@@ -60,12 +60,11 @@ async def _find(use_cases: UseCases, websocket: WebSocket, job_id: str) -> Job:
     Browsers cannot set headers on a socket, and without authentication a header would prove
     nothing: who names no tenant is let in by the job's unguessable id.
     """
-    if not is_job_id(job_id):
-        raise JobNotFound(job_id)
+    known = parse_job_id(job_id)
     named = present(websocket.headers.get("x-tenant-id") or websocket.query_params.get("tenant_id"))
     tenant: TenantId | None = parse_tenant(named) if named else None
     if tenant is None and use_cases.settings.auth == "none":
-        tenant = await use_cases.catalog.owner_of(JobId(job_id))
+        tenant = await use_cases.catalog.owner_of(known)
     if tenant is None:
         raise JobNotFound(job_id)
     return await use_cases.get_job(tenant, job_id)
@@ -83,11 +82,11 @@ async def _serve(websocket: WebSocket, use_cases: UseCases, job: Job, since: Sin
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if websocket.application_state is WebSocketState.CONNECTED and not leaver_is_gone(leaver):
+    if websocket.application_state is WebSocketState.CONNECTED and not _has_left(leaver):
         await _close(websocket, GOING_AWAY if stopping.is_set() else 1000)
 
 
-def leaver_is_gone(leaver: "asyncio.Task[None]") -> bool:
+def _has_left(leaver: "asyncio.Task[None]") -> bool:
     """Tell whether the client closed the socket itself."""
     return leaver.done() and not leaver.cancelled()
 
