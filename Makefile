@@ -1,16 +1,20 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock docs
+.PHONY: help run run-distributed test lint bench lock docs
 
 UV ?= $(or $(wildcard .venv/bin/uv),uv)
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes \
 	--python-version 3.11 --no-header --no-annotate $(if $(UPGRADE),--upgrade)
 
 help:  ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 run:  ## Start everything in one process and print its URL
 	@scripts/bootstrap run
 	@exec .venv/bin/encola dev
+
+run-distributed:  ## Start Redis, RabbitMQ, two APIs and two workers, and print their URLs
+	@scripts/bootstrap distributed
+	@exec .venv/bin/python scripts/run_distributed.py
 
 test:  ## Run every test
 	@scripts/bootstrap dev
@@ -33,5 +37,5 @@ docs:  ## Write the pages that are generated from the code
 	.venv/bin/python scripts/generate_docs.py
 
 lock:  ## Resolve the dependencies anew (needs uv; UPGRADE=1 takes the latest)
-	$(COMPILE) --group build -o requirements/run.lock
-	$(COMPILE) --group dev --extra postgresql --extra testing -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) --group build --extra distributed -o requirements/run.lock
+	$(COMPILE) --group dev --extra distributed --extra postgresql --extra testing -c requirements/run.lock -o requirements/dev.lock

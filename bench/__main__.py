@@ -1,4 +1,7 @@
-"""``python -m bench [--rounds 5] [--jobs 1000] [--write]``: measure, print, and keep the table."""
+"""``python -m bench [--rounds 5] [--jobs 1000] [--write]``: measure, print, and keep the table.
+
+This is the embedded profile; ``python -m bench distributed`` measures the other one.
+"""
 
 import argparse
 import json
@@ -9,12 +12,11 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 from bench.contenders import CONTENDERS
 from bench.latency import import_cost, measure
+from bench.page import PAGE, write_embedded
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"
 LATENCY_JOBS = 300
 PEERS = {
     "Encola embedded, fsync on": "Huey on SQLite, fsync on",
@@ -32,7 +34,7 @@ def main() -> None:
     text = _report(_throughput(asked.rounds, asked.jobs), _latency(asked.rounds), asked.rounds, asked.jobs)
     print(text)
     if asked.write:
-        PAGE.write_text(text)
+        write_embedded(text)
 
 
 def _throughput(rounds: int, jobs: int) -> dict[str, dict[str, list[float]]]:
@@ -109,5 +111,14 @@ def _row(name: str, medians: dict[str, dict[str, float]]) -> str:
     return f"| {name} | {own['submit']:,.0f} | {own['end to end']:,.0f} | {ratio} |"
 
 
+def _chosen() -> None:
+    if sys.argv[1:2] == ["distributed"]:
+        from bench.distributed.__main__ import main as measure_distributed
+
+        measure_distributed(sys.argv[2:])
+    else:
+        main()
+
+
 if __name__ == "__main__":
-    main()
+    _chosen()

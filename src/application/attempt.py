@@ -38,7 +38,7 @@ class Attempt:
     @property
     def held_lease(self) -> Lease:
         """Return the lease under which this attempt writes."""
-        return Lease(tenant_id=self.job.tenant_id, job_id=self.job.id, attempt=self.job.attempt)
+        return Lease.of(self.job)
 
     @property
     def fenced(self) -> bool:

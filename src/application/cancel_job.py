@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from encola.application.ports import Clock, JobStore, Metrics
+from encola.application.ports import Clock, JobStore, Lease, Metrics, StopSignals
 from encola.application.transition import change_job
 from encola.domain.context import TenantId, parse_job_id
 from encola.domain.job import Job, JobStatus
@@ -15,6 +15,7 @@ class CancelJob:
     store: JobStore
     clock: Clock
     metrics: Metrics
+    stops: StopSignals
 
     async def __call__(self, tenant: TenantId, job_id: str) -> Job:
         """Return the cancelled job; a second cancel changes nothing.
@@ -32,4 +33,5 @@ class CancelJob:
         job = await change_job(self.store, tenant, parse_job_id(job_id), cancel)
         if ours is not None:
             self.metrics.count("encola_jobs_finished_total", type=job.type, status=job.status)
+            await self.stops.send(Lease.of(job))
         return job

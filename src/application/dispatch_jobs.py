@@ -1,5 +1,6 @@
 """Handing due jobs to the queue."""
 
+import asyncio
 from dataclasses import dataclass
 
 from encola.application.fast_lane import FastLane
@@ -31,10 +32,10 @@ class DispatchJobs:
         with self.fast_lane.holding(room):
             now = self.clock.now()
             again_at = now + self.fast_lane.patience
-            jobs = await self.board.take_due(now, again_at=again_at, limit=room)
-            self.fast_lane.is_clear = len(jobs) < room
-            for job in jobs:
-                await self._publish(job)
+            full = self.fast_lane.queue.full()
+            jobs = await self.board.take_due(now, again_at=again_at, limit=room, skip=full)
+            self.fast_lane.is_clear = len(jobs) < room and not full
+            await asyncio.gather(*(self._publish(job) for job in jobs))
         return len(jobs)
 
     async def _publish(self, job: Job) -> None:

@@ -38,9 +38,9 @@ class FastLane:
             self.promised -= places
 
     @contextmanager
-    def place(self) -> Iterator[datetime | None]:
+    def place(self, queue: str) -> Iterator[datetime | None]:
         """Hold a place if there is one: give when the taking ends, or ``None`` to wait on the board."""
-        if not self.is_clear or self.room <= 0:
+        if not self.is_clear or self.room <= 0 or queue in self.queue.full():
             self.is_clear = False
             yield None
             return

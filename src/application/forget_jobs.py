@@ -13,11 +13,12 @@ BATCH = 500
 class ForgetJobs:
     """Remove jobs that ended longer ago than ``job_retention``, and older history.
 
-    Waits while a consumer has not yet seen all of the feed.
+    Waits while one of ``consumers`` has not yet seen all of the feeds; they are those that read what
+    is about to be removed, and none where a feed has entries of its own.
     """
 
     board: WorkBoard
-    feed: JobFeed
+    feeds: Sequence[JobFeed]
     histories: Sequence[JobHistory]
     consumers: Sequence[str]
     clock: Clock
@@ -27,8 +28,9 @@ class ForgetJobs:
     async def __call__(self) -> int:
         """Remove one batch and return how many jobs and events it had."""
         for consumer in self.consumers:
-            if await self.feed.read(consumer, limit=1):
-                return 0
+            for feed in self.feeds:
+                if await feed.read(consumer, limit=1):
+                    return 0
         now = self.clock.now()
         removed = await self.board.forget(now - self.job_retention, limit=BATCH)
         for history in self.histories:

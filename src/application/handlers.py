@@ -2,8 +2,9 @@
 
 import dataclasses
 import inspect
+import re
 import typing
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,8 @@ Handler = Callable[[Any, Any], Awaitable[object] | object]
 
 SHIPPED_QUEUES = ("agent_tasks", "embedding_tasks", "query_tasks")
 DEFAULT_QUEUE = "agent_tasks"
+
+_NAME = re.compile(r"[A-Za-z0-9._:@-]{1,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +62,15 @@ class HandlerRegistry:
 
     def __init__(self) -> None:
         self._types: dict[str, JobType] = {}
+        self._more_queues: set[str] = set()
 
     def add(self, job_type: JobType) -> None:
         """Register a type; one that Encola ships gives way to one that it does not.
 
-        :raises InvalidSettings: the name is taken
+        :raises InvalidSettings: the name is taken, or outside the grammar
         """
+        _check_name("job type", job_type.name)
+        _check_name("queue", job_type.queue)
         taken = self._types.get(job_type.name)
         if taken is not None and job_type.is_shipped:
             return
@@ -84,11 +90,30 @@ class HandlerRegistry:
                 f"There is no job type {name!r}; known are {', '.join(sorted(self._types)) or 'none'}."
             ) from None
 
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Return the names of all queues that a job may wait in, in the order of the alphabet."""
+        return tuple(sorted({*self._more_queues, *(job_type.queue for job_type in self)}))
+
+    def declare(self, queues: Iterable[str]) -> None:
+        """Allow queues that no type names, for jobs that are sent there one by one.
+
+        :raises InvalidSettings: a name is outside the grammar
+        """
+        for queue in queues:
+            _check_name("queue", queue)
+            self._more_queues.add(queue)
+
     def __iter__(self) -> Iterator[JobType]:
         return iter(self._types.values())
 
     def __contains__(self, name: object) -> bool:
         return name in self._types
+
+
+def _check_name(what: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidSettings(f"The {what} {name!r} must be 1 to 128 of A-Z a-z 0-9 . _ : @ -")
 
 
 def params_model_of(function: Handler) -> Any:

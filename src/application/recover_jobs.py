@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from encola.application.ports import Clock, JobStore, Metrics, WorkBoard
-from encola.domain.errors import JobChanged, JobNotFound
+from encola.application.ports import Clock, JobStore, Lease, Metrics, StopSignals, WorkBoard
+from encola.domain.errors import JobChanged, JobNotFound, StoreUnavailable
 from encola.domain.job import Job
 
 BATCH = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RecoverJobs:
     """Take jobs from workers whose lease ran out, and end jobs that waited too long."""
 
@@ -19,15 +20,30 @@ class RecoverJobs:
     clock: Clock
     metrics: Metrics
     nudge: Callable[[], None]
+    stops: StopSignals
+    respite: timedelta = timedelta(0)
+    _resumes_at: datetime | None = None
 
     async def __call__(self) -> int:
-        """Look after one batch and return how many jobs it changed."""
+        """Look after one batch and return how many jobs it changed.
+
+        :raises StoreUnavailable: nothing could be read; the next calls do nothing for ``respite``,
+            for after an outage every lease looks ended and the living must have time to renew theirs
+        """
         now = self.clock.now()
+        if self._resumes_at is not None and now < self._resumes_at:
+            return 0
+        try:
+            overdue = await self.board.overdue(now, limit=BATCH)
+        except StoreUnavailable:
+            self._resumes_at = now + self.respite
+            raise
         changed = 0
-        for job in await self.board.overdue(now, limit=BATCH):
+        for job in overdue:
             following = job.overdue(now)
-            if following is not None:
-                changed += await self._save(following)
+            if following is not None and await self._save(following):
+                changed += 1
+                await self.stops.send(Lease.of(job))
         if changed:
             self.nudge()
         return changed

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from encola.application.attempt import Attempt
 from encola.application.call_service import CallService
+from encola.application.claim_job import ClaimJob
 from encola.application.current import running_in
 from encola.application.fast_lane import FastLane
 from encola.application.handlers import HandlerRegistry, JobType, plain_json
@@ -20,20 +22,10 @@ from encola.application.ports import (
     JobStore,
     Lease,
     Metrics,
-    Notifier,
-    Subscription,
 )
+from encola.application.suspects import Suspects
 from encola.application.threads import HandlerThreads
-from encola.domain.errors import (
-    IllegalTransition,
-    InvalidParams,
-    JobChanged,
-    JobFailed,
-    JobNotFound,
-    NotJson,
-    UnknownJobType,
-)
-from encola.domain.event import JobEvent
+from encola.domain.errors import InvalidParams, JobFailed, NotJson, StoreUnavailable, UnknownJobType
 from encola.domain.fingerprint import canonical_json
 from encola.domain.job import WAITING, Job, JobError, JobStatus
 from encola.domain.json_value import JSON
@@ -57,7 +49,6 @@ class RunJob:
 
     store: JobStore
     outputs: JobOutputs
-    notifier: Notifier
     handlers: HandlerRegistry
     cache: Cache
     call_service: CallService
@@ -67,65 +58,37 @@ class RunJob:
     nudge: Callable[[], None]
     fast_lane: FastLane
     threads: HandlerThreads
-    lease: timedelta = timedelta(seconds=30)
+    claim: ClaimJob
+    suspects: Suspects
     grace: timedelta = timedelta(seconds=5)
     running: dict[Lease, Attempt] = field(default_factory=dict)
 
     async def __call__(self, delivered: Job) -> None:
         """Run the job if it can be claimed. Cancelling this hands the job back to the queue."""
-        async with self.notifier.subscribe(delivered.tenant_id, delivered.id) as announcements:
-            job = await self._claim(delivered)
-            if job is None:
-                return
-            attempt = Attempt(
-                job=job, store=self.store, outputs=self.outputs, clock=self.clock, lease=self.lease
-            )
-            self.running[attempt.held_lease] = attempt
-            self.metrics.change("encola_jobs_running", 1)
-            try:
-                await self._attend(attempt, announcements)
-            finally:
-                self.metrics.change("encola_jobs_running", -1)
-                self.running.pop(attempt.held_lease, None)
-        self._note_end(attempt)
+        async with self.suspects.place(delivered) as may_run:
+            job = await self.claim(delivered) if may_run else None
+            if job is not None:
+                self._note_start(delivered, job)
+                await self._run(job)
 
-    async def _claim(self, delivered: Job) -> Job | None:
-        job = delivered
-        for _ in range(3):
-            now = self.clock.now()
-            try:
-                following = job.overdue(now) or job.claimed(now, self.lease)
-                await self.store.save(following)
-            except (IllegalTransition, JobNotFound):
-                return None
-            except JobChanged:
-                try:
-                    job = await self.store.get(job.tenant_id, job.id)
-                except JobNotFound:
-                    return None
-                if job.status not in WAITING or (job.due_at is not None and job.due_at > now):
-                    return None
-                continue
-            if following.status is not JobStatus.PROCESSING:
-                return None  # its time to live was over
-            self.metrics.observe(
-                "encola_job_queue_wait_seconds", (now - (job.due_at or now)).total_seconds(), type=job.type
-            )
-            return following
-        return None
-
-    async def _attend(self, attempt: Attempt, announcements: Subscription) -> None:
-        listener = asyncio.create_task(_listen(attempt, announcements))
+    async def _run(self, job: Job) -> None:
+        attempt = Attempt(
+            job=job, store=self.store, outputs=self.outputs, clock=self.clock, lease=self.claim.lease
+        )
+        self.running[attempt.held_lease] = attempt
+        self.metrics.change("encola_jobs_running", 1)
         try:
             await self._attempt(attempt)
         except HandlerStopped:
-            logger.info("job %s: stopped, attempt %s", attempt.job.id, attempt.job.attempt)
+            logger.info("job %s: stopped, attempt %s", job.id, job.attempt)
         except asyncio.CancelledError:
             await attempt.hand_back()
             raise
         finally:
-            listener.cancel()
+            self.metrics.change("encola_jobs_running", -1)
+            self.running.pop(attempt.held_lease, None)
             attempt.fence()  # a handler that runs on all the same, as threads do, hears of the end
+        self._note_end(attempt)
 
     async def _attempt(self, attempt: Attempt) -> None:
         job = attempt.job
@@ -206,13 +169,22 @@ class RunJob:
     async def _from_cache(self, job: Job, job_type: JobType) -> tuple[JSON] | None:
         if not job.use_cache or job_type.cache_ttl is None:
             return None
-        hit = await self.cache.get(job.tenant_id, job.fingerprint)
+        try:
+            hit = await self.cache.get(job.tenant_id, job.fingerprint)
+        except StoreUnavailable:
+            return None
         return None if hit is None else (hit.value,)
 
     async def _to_cache(self, attempt: Attempt, job_type: JobType) -> None:
         job = attempt.job
         if job_type.cache_ttl is not None and job.status is JobStatus.COMPLETED:
-            await self.cache.put(job.tenant_id, job.fingerprint, job.result, ttl=job_type.cache_ttl)
+            with suppress(StoreUnavailable):  # the next job like it runs, that is all
+                await self.cache.put(job.tenant_id, job.fingerprint, job.result, ttl=job_type.cache_ttl)
+
+    def _note_start(self, delivered: Job, job: Job) -> None:
+        waited_since = delivered.due_at or job.updated_at
+        seconds = max(0.0, (job.updated_at - waited_since).total_seconds())
+        self.metrics.observe("encola_job_queue_wait_seconds", seconds, type=job.type)
 
     def _note_end(self, attempt: Attempt) -> None:
         job = attempt.job
@@ -254,15 +226,3 @@ def _checked(value: object) -> JSON:
             f"The result is {size} bytes; at most {MAX_RESULT_BYTES} are kept.", code="result_too_large"
         )
     return result
-
-
-async def _listen(attempt: Attempt, announcements: Subscription) -> None:
-    """Fence the attempt as soon as the job is announced to have left its hands."""
-    while True:
-        announcement = await announcements.receive()
-        if announcement is None:
-            continue  # the lease's renewal notices what was lost here
-        if isinstance(announcement, JobEvent) and (
-            announcement.final or announcement.attempt > attempt.job.attempt
-        ):
-            attempt.fence()

@@ -72,6 +72,7 @@ class SubmitJob:
         job_type = self.handlers.get(submission.type)
         work = fingerprint(job_type.name, submission.params, submission.context)
         _check(submission)
+        self._check_queue(submission.queue)
         job_type.parse(submission.params)
         job = self._make(submission, job_type, work)
         stored = await self._keep(job, self._key(submission, job))
@@ -81,17 +82,22 @@ class SubmitJob:
             self.metrics.count("encola_jobs_registered_total", type=job.type)
         return Submitted(job=stored, replayed=stored.id != job.id)
 
+    def _check_queue(self, queue: str | None) -> None:
+        known = self.handlers.queues
+        if queue is not None and queue not in known:
+            raise InvalidInput(f"There is no queue {queue!r}; known are {', '.join(known)}.")
+
     async def _keep(self, job: Job, key: IdempotencyKey | None) -> Job:
         if job.status is not JobStatus.QUEUED:
             return await self.store.add(job, key)
-        with self.fast_lane.place() as taken_until:
+        with self.fast_lane.place(job.queue) as taken_until:
             stored = await self.store.add(job, key, taken_until=taken_until)
             if stored.id != job.id:
                 return stored
             if taken_until is None:
                 self.nudge()
             else:
-                await self.fast_lane.queue.publish(stored)
+                self.fast_lane.queue.post(stored)
         return stored
 
     def _make(self, submission: Submission, job_type: JobType, work: str) -> Job:

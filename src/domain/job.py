@@ -63,6 +63,9 @@ TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
 REOPENABLE = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED})
 """What a person may send round again; it is then queued under a new attempt."""
 
+POISONED_AFTER = 4
+"""How many workers a job may cost before it is set aside."""
+
 WAITING = frozenset({JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.RETRYING})
 
 
@@ -181,9 +184,13 @@ class Job:
         return self._ended(JobStatus.FAILED, now, error=error, failures=failures)
 
     def lost(self, now: datetime) -> "Job":
-        """Return the job whose worker let the lease run out."""
+        """Return the job whose worker let the lease run out; one that keeps killing them is set aside."""
         self._must_be(JobStatus.PROCESSING)
         losses = self.losses + 1
+        if losses >= POISONED_AFTER:
+            message = f"{losses} workers died while they ran this job; it is not tried again by itself."
+            error = JobError(code="poisoned", message=message)
+            return self._ended(JobStatus.FAILED, now, error=error, losses=losses)
         error = JobError(code="worker_lost", message="The worker died while it ran this job.", retryable=True)
         if losses <= self.retry.lost_retries:
             return self._retrying(error, now, timedelta(0), losses=losses)

@@ -1,12 +1,14 @@
-"""The one place that names adapters: a profile is a choice of providers.
+"""Where adapters are named: a profile is a choice of providers.
 
 Everything is a synchronous singleton; what must be opened is opened by the runtime. A test
-overrides a provider.
+overrides a provider. What needs Redis and Celery is chosen in :mod:`encola.entrypoints.distributed`,
+which is only imported for that profile.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import httpx
 from dependency_injector import containers, providers
@@ -22,6 +24,7 @@ from encola.adapters.memory import (
     InMemoryWorkBoard,
     InProcessJobQueue,
     InProcessNotifier,
+    InProcessStopSignals,
     MemoryState,
 )
 from encola.adapters.sql import (
@@ -38,12 +41,14 @@ from encola.adapters.telemetry import PrometheusMetrics
 from encola.application.call_service import CallService
 from encola.application.cancel_job import CancelJob
 from encola.application.check_health import CheckHealth
+from encola.application.claim_job import ClaimJob
 from encola.application.dispatch_jobs import DispatchJobs
 from encola.application.fast_lane import FastLane
 from encola.application.follow_job import FollowJob
 from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
 from encola.application.handlers import HandlerRegistry
+from encola.application.heed_stops import HeedStops
 from encola.application.list_jobs import CountJobs, ListJobs
 from encola.application.ports import Clock, JobFeed, JobHistory, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
@@ -52,20 +57,23 @@ from encola.application.renew_leases import RenewLeases
 from encola.application.retry_job import RetryJob
 from encola.application.run_job import RunJob
 from encola.application.submit_job import SubmitJob
+from encola.application.suspects import Suspects
 from encola.application.threads import HandlerThreads
-from encola.domain.errors import InvalidSettings
 from encola.entrypoints.nudge import Nudge
 from encola.entrypoints.settings import Settings
 from encola.entrypoints.use_cases import Machinery, UseCases
+from encola.entrypoints.worker import Worker
 
 Step = Callable[[], Awaitable[None] | None]
+Provided: TypeAlias = providers.Provider[Any]  # which adapter it is depends on the profile
 
 
 def _database_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'encola.db'}"
 
 
-def _seconds(seconds: float) -> timedelta:
+def in_seconds(seconds: float) -> timedelta:
+    """Return so many seconds as a duration."""
     return timedelta(seconds=seconds)
 
 
@@ -80,9 +88,12 @@ def _store_check(board: WorkBoard, clock: SystemClock) -> Mapping[str, Callable[
     return {"store": store}
 
 
-def _relays(feed: JobFeed, histories: Mapping[str, JobHistory], clock: Clock) -> list[RelayHistory]:
+def _relays(
+    feeds: Sequence[JobFeed], histories: Mapping[str, JobHistory], clock: Clock
+) -> list[RelayHistory]:
     return [
         RelayHistory(feed=feed, history=history, clock=clock, consumer=name, settle=SETTLE[name])
+        for feed in feeds
         for name, history in histories.items()
     ]
 
@@ -90,9 +101,10 @@ def _relays(feed: JobFeed, histories: Mapping[str, JobHistory], clock: Clock) ->
 SETTLE = {"history": timedelta(0), "history-service": timedelta(seconds=1)}
 
 
-def _histories(settings: Settings, own: JobHistory, service: JobHistory) -> dict[str, JobHistory]:
+def _histories(settings: Settings, own: JobHistory | None, service: JobHistory) -> dict[str, JobHistory]:
+    kept = {} if own is None else {"history": own}
     registered = {"history-service": service} if "history" in settings.services else {}
-    return {"history": own, **registered}
+    return {**kept, **registered}
 
 
 def _openers(profile: str, folder: DataFolder, database: SqlDatabase) -> list[Step]:
@@ -116,30 +128,36 @@ class Container(containers.DeclarativeContainer):
     ids = providers.Singleton(SystemIds)
     nudge = providers.Singleton(Nudge)
     metrics = providers.Singleton(PrometheusMetrics)
-    notifier = providers.Singleton(InProcessNotifier)
-    queue = providers.Singleton(InProcessJobQueue, window=settings.provided.concurrency)
-    fast_lane = providers.Singleton(FastLane, queue=queue, clock=clock)
-    cache = providers.Singleton(InMemoryCache, clock)
+    notifier: Provided = providers.Singleton(InProcessNotifier)
+    queue: Provided = providers.Singleton(InProcessJobQueue, window=settings.provided.concurrency)
+    fast_lane = providers.Singleton(
+        FastLane,
+        queue=queue,
+        clock=clock,
+        patience=providers.Callable(in_seconds, settings.provided.republish_seconds),
+    )
+    cache: Provided = providers.Singleton(InMemoryCache, clock)
+    stops: Provided = providers.Singleton(InProcessStopSignals)
 
     folder = providers.Singleton(DataFolder, settings.provided.data_dir)
-    database = providers.Singleton(
+    database: Provided = providers.Singleton(
         SqlDatabase,
         providers.Callable(_database_url, settings.provided.data_dir),
         fsync=settings.provided.fsync,
     )
     memory = providers.Singleton(MemoryState)
 
-    store = providers.Selector(
+    store: Provided = providers.Selector(
         profile,
         memory=providers.Singleton(InMemoryJobStore, memory, notifier),
         embedded=providers.Singleton(SqlJobStore, database, notifier),
     )
-    board = providers.Selector(
+    board: Provided = providers.Selector(
         profile,
         memory=providers.Singleton(InMemoryWorkBoard, memory),
         embedded=providers.Singleton(SqlWorkBoard, database),
     )
-    catalog = providers.Selector(
+    catalog: Provided = providers.Selector(
         profile,
         memory=providers.Singleton(InMemoryJobCatalog, memory),
         embedded=providers.Singleton(SqlJobCatalog, database),
@@ -149,18 +167,19 @@ class Container(containers.DeclarativeContainer):
         memory=providers.Singleton(InMemoryJobFeed, memory),
         embedded=providers.Singleton(SqlJobFeed, database),
     )
-    outputs = providers.Selector(
+    feeds: Provided = providers.List(feed)
+    outputs: Provided = providers.Selector(
         profile,
         memory=providers.Singleton(InMemoryJobOutputs, memory, notifier),
         embedded=providers.Singleton(SqlJobOutputs, database, notifier),
     )
-    own_history = providers.Selector(
+    own_history: Provided = providers.Selector(
         profile,
         memory=providers.Singleton(InMemoryJobHistory),
         embedded=providers.Singleton(SqlJobHistory, database),
     )
 
-    http_client = providers.Singleton(build_client)
+    http_client: Provided = providers.Singleton(build_client)
     caller = providers.Singleton(
         HttpxServiceCaller,
         settings.provided.services,
@@ -170,14 +189,17 @@ class Container(containers.DeclarativeContainer):
     )
     call_service = providers.Singleton(CallService, caller=caller, cache=cache, clock=clock)
     service_history = providers.Singleton(HttpJobHistory, caller)
-    histories = providers.Singleton(_histories, settings, own_history, service_history)
+    histories: Provided = providers.Singleton(_histories, settings, own_history, service_history)
 
-    lease = providers.Callable(_seconds, settings.provided.lease_seconds)
-    run_job = providers.Singleton(
+    lease: Provided = providers.Callable(in_seconds, settings.provided.lease_seconds)
+    job_retention = providers.Callable(_days, settings.provided.job_retention_days)
+    suspects: Provided = providers.Singleton(Suspects, settings.provided.concurrency)
+    owns_everything: Provided = providers.Object(True)
+    respite: Provided = providers.Object(timedelta(0))
+    run_job: Provided = providers.Singleton(
         RunJob,
         store=store,
         outputs=outputs,
-        notifier=notifier,
         handlers=handlers,
         cache=cache,
         call_service=call_service,
@@ -187,7 +209,13 @@ class Container(containers.DeclarativeContainer):
         nudge=nudge,
         fast_lane=fast_lane,
         threads=providers.Singleton(HandlerThreads, settings.provided.sync_threads),
-        lease=lease,
+        claim=providers.Singleton(
+            ClaimJob, store=store, clock=clock, ids=ids, lease=lease, job_retention=job_retention
+        ),
+        suspects=suspects,
+    )
+    worker: Provided = providers.Factory(
+        Worker, deliveries=queue, run_job=run_job, concurrency=settings.provided.concurrency
     )
 
     use_cases = providers.Singleton(
@@ -207,7 +235,7 @@ class Container(containers.DeclarativeContainer):
         get_job=providers.Singleton(GetJob, store=store),
         list_jobs=providers.Singleton(ListJobs, catalog=catalog),
         count_jobs=providers.Singleton(CountJobs, catalog=catalog),
-        cancel_job=providers.Singleton(CancelJob, store=store, clock=clock, metrics=metrics),
+        cancel_job=providers.Singleton(CancelJob, store=store, clock=clock, metrics=metrics, stops=stops),
         retry_job=providers.Singleton(RetryJob, store=store, clock=clock, nudge=nudge),
         follow_job=providers.Singleton(
             FollowJob, store=store, outputs=outputs, notifier=notifier, clock=clock
@@ -219,47 +247,45 @@ class Container(containers.DeclarativeContainer):
         render_metrics=metrics.provided.render,
     )
 
+    consumers: Provided = histories.provided.keys.call()
+    openers: Provided = providers.Callable(_openers, profile, folder, database)
+    closers: Provided = providers.Callable(_closers, profile, folder, database, http_client)
     machinery = providers.Singleton(
         Machinery,
         clock=clock,
         nudge=nudge,
         board=board,
-        deliveries=queue,
-        run_job=run_job,
+        make_worker=worker.provider,
         dispatch_jobs=providers.Singleton(
             DispatchJobs, board=board, store=store, fast_lane=fast_lane, clock=clock
         ),
         recover_jobs=providers.Singleton(
-            RecoverJobs, board=board, store=store, clock=clock, metrics=metrics, nudge=nudge
+            RecoverJobs,
+            board=board,
+            store=store,
+            clock=clock,
+            metrics=metrics,
+            nudge=nudge,
+            stops=stops,
+            respite=respite,
         ),
+        heed_stops=providers.Singleton(HeedStops, stops=stops, running=run_job.provided.running),
         renew_leases=providers.Singleton(
             RenewLeases, board=board, clock=clock, running=run_job.provided.running, lease=lease
         ),
-        relays=providers.Callable(_relays, feed, histories, clock),
+        relays=providers.Callable(_relays, feeds, histories, clock),
         forget_jobs=providers.Singleton(
             ForgetJobs,
             board=board,
-            feed=feed,
+            feeds=feeds,
             histories=histories.provided.values.call(),
-            consumers=histories.provided.keys.call(),
+            consumers=consumers,
             clock=clock,
-            job_retention=providers.Callable(_days, settings.provided.job_retention_days),
+            job_retention=job_retention,
             history_retention=providers.Callable(_days, settings.provided.history_retention_days),
         ),
-        openers=providers.Callable(_openers, profile, folder, database),
-        closers=providers.Callable(_closers, profile, folder, database, http_client),
-        owns_everything=True,
+        openers=openers,
+        closers=closers,
+        owns_everything=owns_everything,
         lease=lease,
     )
-
-
-def build(settings: Settings, handlers: HandlerRegistry) -> Container:
-    """Return the container for these settings; nothing is opened yet.
-
-    :raises InvalidSettings: the profile is not available
-    """
-    if settings.profile == "distributed":
-        raise InvalidSettings(
-            "ENCOLA_PROFILE=distributed is not available in this version; use embedded or memory."
-        )
-    return Container(settings=settings, handlers=handlers)

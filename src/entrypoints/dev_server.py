@@ -1,7 +1,6 @@
 """Everything in one process: API, worker, page, and the demo services behind their own port."""
 
 import asyncio
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,19 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
-from encola.domain.errors import InvalidSettings
-from encola.entrypoints.api.app import build_api
-from encola.entrypoints.api.local_hosts import LocalHosts
+from encola.entrypoints.api_server import be_quick, serve_api, server_log_level
 from encola.entrypoints.demo.llm import LlmSettings
 from encola.entrypoints.demo.services import build_demo
 from encola.entrypoints.facade import Encola
 from encola.entrypoints.log_lines import log_to_stderr
-from encola.entrypoints.pages.mount import page_routes
-from encola.entrypoints.server import serve_until_told, serving, take_port, url_of
+from encola.entrypoints.server import serving, take_port, url_of
 from encola.entrypoints.settings import Settings, check_front_door
-
-SWITCH_SECONDS = 0.0005
-"""Python lets a thread run for 5 ms before another gets a turn; here the store's threads answer in less."""
 
 DEMO_HOST = "127.0.0.1"
 DEMO_SERVICES = ("agent", "query", "embedding", "history", "metrics")
@@ -44,7 +37,7 @@ async def serve_dev(app: Encola, settings: Settings, announce: Callable[[Ready],
     """
     check_front_door(settings)
     log_to_stderr(settings.log_level)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    be_quick()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(take_port(settings.host, settings.port))
         missing = [name for name in DEMO_SERVICES if name not in settings.services]
@@ -62,7 +55,7 @@ async def serve_dev(app: Encola, settings: Settings, announce: Callable[[Ready],
             demo_url=url_of(demo_listener) if demo_listener else None,
             data_dir=settings.data_dir if settings.profile == "embedded" else None,
         )
-        await _serve(app, listener, settings, lambda: announce(ready))
+        await serve_api(app, listener, settings, lambda: announce(ready))
 
 
 def _with_services(settings: Settings, missing: list[str], listener: socket | None) -> Settings:
@@ -73,22 +66,13 @@ def _with_services(settings: Settings, missing: list[str], listener: socket | No
     return settings.model_copy(update={"services": services})
 
 
-async def _serve(app: Encola, listener: socket, settings: Settings, on_ready: Callable[[], None]) -> None:
-    api = build_api(app.use_cases, app.runtime, page_routes())
-    guarded = LocalHosts(api, settings.allowed_hosts)
-    level = _server_log_level(settings)
-    stopping = app.runtime.stopping
-    if not await serve_until_told(guarded, listener, stopping, log_level=level, on_ready=on_ready):
-        raise InvalidSettings("The server did not start; the log says why.")
-
-
 @asynccontextmanager
 async def _demo(app: Encola, settings: Settings, listener: socket) -> AsyncGenerator[None, None]:
     with tempfile.TemporaryDirectory(prefix="encola-demo-") as scratch:
         folder = settings.data_dir if settings.profile == "embedded" else Path(scratch)
         services = await asyncio.to_thread(build_demo, folder, app.use_cases.call_service, _llm(settings))
         try:
-            async with serving(services, listener, log_level=_server_log_level(settings)):
+            async with serving(services, listener, log_level=server_log_level(settings)):
                 yield
         finally:
             services.state.database.close()
@@ -98,8 +82,3 @@ def _llm(settings: Settings) -> LlmSettings | None:
     if settings.llm_url is None:
         return None
     return LlmSettings(url=settings.llm_url, model=settings.llm_model, api_key=settings.llm_api_key)
-
-
-def _server_log_level(settings: Settings) -> str:
-    """Keep the server's own start and stop out of the log: we announce ours."""
-    return "debug" if settings.log_level == "debug" else "warning"

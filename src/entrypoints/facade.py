@@ -157,7 +157,8 @@ class Encola:
     def asgi(self) -> "ASGIApp":
         """Return the HTTP face: REST, sockets, and the worker behind them, to serve or to mount.
 
-        Jobs run from the first request on, or from the server's start where it tells us of it.
+        Jobs run from the first request on, or from the server's start where it tells us of it. On
+        the distributed profile they run in the processes of ``encola worker`` instead.
         """
         from encola.entrypoints.api.app import build_api
 
@@ -177,7 +178,7 @@ class Encola:
     def container(self) -> "Container":
         """Return the container, for tests that override a provider before first use."""
         if self._container is None:
-            from encola.entrypoints.container import build
+            from encola.entrypoints.profiles import build
             from encola.entrypoints.shipped_jobs import register_shipped_jobs
 
             register_shipped_jobs(self._handlers)
@@ -205,12 +206,8 @@ class Encola:
         if self._runtime is None:
             from encola.entrypoints.runtime import Runtime
 
-            settings = self.use_cases.settings
-            self._runtime = Runtime(
-                self.container.machinery(),
-                concurrency=settings.concurrency,
-                drain_seconds=settings.drain_seconds,
-            )
+            drain_seconds = self.use_cases.settings.drain_seconds
+            self._runtime = Runtime(self.container.machinery(), drain_seconds=drain_seconds)
         return self._runtime
 
     def configure(self, settings: "Settings") -> None:

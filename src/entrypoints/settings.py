@@ -33,11 +33,31 @@ class Settings(BaseSettings):
     )
     app: str | None = Field(None, description="module:attribute of your Encola instance")
     redis_url: SecretStr | None = Field(None, description="state of the distributed profile")
+    redis_shards: PositiveInt = Field(
+        1, description="slots over which tenants are spread in Redis Cluster; only chosen at the start"
+    )
     amqp_url: SecretStr | None = Field(None, description="broker of the distributed profile")
+    queue_type: Literal["classic", "quorum"] = Field("classic", description="kind of RabbitMQ queues")
+    publish_ahead: PositiveInt = Field(
+        5000, description="messages that wait in one RabbitMQ queue before the next are held back"
+    )
+    republish_seconds: PositiveFloat = Field(
+        30.0, description="time after which a job that no worker claimed is published again"
+    )
+    early_ack_seconds: PositiveFloat = Field(
+        1500.0, description="jobs that may run longer are acknowledged at the start; see consumer_timeout"
+    )
+    history_url: SecretStr | None = Field(
+        None, description="PostgreSQL for the history of the distributed profile"
+    )
     services: dict[str, str] = Field(
         default_factory=dict, description="base URLs that call_service may reach, by name"
     )
     concurrency: PositiveInt = Field(100, description="jobs at once in one worker")
+    queues: tuple[str, ...] = Field(
+        (),
+        description="queues beside those of the job types; a worker takes jobs from these only; JSON list",
+    )
     sync_threads: PositiveInt = Field(64, description="plain-function handlers at once in one worker")
     lease_seconds: PositiveFloat = Field(30.0, description="silence after which a worker counts as dead")
     drain_seconds: PositiveFloat = Field(10.0, description="time for running jobs to end at a shutdown")

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from encola.application.call_service import CallService
 from encola.application.cancel_job import CancelJob
@@ -12,13 +13,13 @@ from encola.application.follow_job import FollowJob
 from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
 from encola.application.handlers import HandlerRegistry
+from encola.application.heed_stops import HeedStops
 from encola.application.list_jobs import CountJobs, ListJobs
-from encola.application.ports import Clock, JobCatalog, JobDeliveries, Metrics, WorkBoard
+from encola.application.ports import Clock, JobCatalog, Metrics, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
 from encola.application.renew_leases import RenewLeases
 from encola.application.retry_job import RetryJob
-from encola.application.run_job import RunJob
 from encola.application.submit_job import SubmitJob
 from encola.entrypoints.nudge import Nudge
 from encola.entrypoints.settings import Settings
@@ -44,6 +45,18 @@ class UseCases:
     render_metrics: Callable[[], bytes]
 
 
+class WorkerLoop(Protocol):
+    """What takes jobs and runs them."""
+
+    async def run(self) -> None:
+        """Take jobs until cancelled; those that run then go on."""
+        ...
+
+    async def drain(self, seconds: float) -> None:
+        """Let running jobs end for so long, then hand the rest back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machinery:
     """What runs inside: the keepers' and the worker's use cases, and what must be opened and closed.
@@ -55,11 +68,11 @@ class Machinery:
     clock: Clock
     nudge: Nudge
     board: WorkBoard
-    deliveries: JobDeliveries
-    run_job: RunJob
+    make_worker: Callable[[], WorkerLoop]
     dispatch_jobs: DispatchJobs
     recover_jobs: RecoverJobs
     renew_leases: RenewLeases
+    heed_stops: HeedStops
     relays: Sequence[RelayHistory]
     forget_jobs: ForgetJobs
     openers: Sequence[Callable[[], Awaitable[None] | None]]

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -120,3 +121,19 @@ def _append(file: Path, line: str) -> None:
 @app.job("counted", cache_ttl=60)
 async def counted(ctx: JobContext, params: object) -> str:
     return ctx.job_id
+
+
+@app.job("suicidal")
+async def suicidal(ctx: JobContext, params: object) -> None:
+    """Kill the worker, as running out of memory does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.job("traced", retries=5, timeout=600)
+async def traced(ctx: JobContext, params: dict[str, object]) -> int:
+    """Leave a trace outside the system of every start and every end."""
+    file = Path(str(params["file"]))
+    await asyncio.to_thread(_append, file, f"start {ctx.job_id} {ctx.attempt} {os.getpid()}\n")
+    await asyncio.sleep(float(str(params["seconds"])))
+    await asyncio.to_thread(_append, file, f"end {ctx.job_id} {ctx.attempt} {os.getpid()}\n")
+    return ctx.attempt

@@ -38,7 +38,7 @@ class DevServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, *, wait: bool = True) -> None:
+    def start(self, *options: str, wait: bool = True) -> None:
         """Start the process, and wait until it answers."""
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ENCOLA_")},
@@ -48,7 +48,7 @@ class DevServer:
             "ENCOLA_DRAIN_SECONDS": "2",
             **self._environment,
         }
-        command = [sys.executable, "-m", "encola.entrypoints.cli.main", "dev"]
+        command = [sys.executable, "-m", "encola.entrypoints.cli.main", "dev", *options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=HERE, env=environment, stdout=log, stderr=log)
         if wait:

@@ -102,7 +102,7 @@ def test_submit_prints_the_id_and_nothing_else(on_server: Commands) -> None:
 def test_every_option_of_submit_reaches_the_job(on_server: Commands) -> None:
     options = [
         "--queue",
-        "slow_lane",
+        "embedding_tasks",
         "--priority",
         "high",
         "--delay",
@@ -122,7 +122,7 @@ def test_every_option_of_submit_reaches_the_job(on_server: Commands) -> None:
     assert first.returncode == 0, first.stderr
     job = json.loads(first.stdout)
     assert json.loads(second.stdout)["job_id"] == job["job_id"]
-    assert (job["queue"], job["priority"], job["status"]) == ("slow_lane", "high", "scheduled")
+    assert (job["queue"], job["priority"], job["status"]) == ("embedding_tasks", "high", "scheduled")
     assert job["tags"] == ["a", "b"]
     assert job["expires_at"] is not None
     assert job["context"]["tenant_id"] == "acme"

@@ -45,7 +45,7 @@ async def test_every_accepted_job_ends_exactly_once_though_the_process_is_killed
     statuses = Counter(events[-1]["status"] for events in streams.values())
     assert set(statuses) <= {"completed", "failed"}
     assert all(
-        events[-1]["error_info"]["code"] == "worker_lost"
+        events[-1]["error_info"]["code"] in ("worker_lost", "poisoned")
         for events in streams.values()
         if events[-1]["status"] == "failed"
     )

@@ -135,7 +135,7 @@ def test_a_second_process_on_one_data_folder_is_refused(
         ({"ENCOLA_HOST": "0.0.0.0"}, "ENCOLA_HOST=0.0.0.0 is open to others"),
         ({"ENCOLA_HOST": "::"}, "ENCOLA_HOST=:: is open to others"),
         ({"ENCOLA_AUTH": "keys"}, "ENCOLA_AUTH=keys is not available"),
-        ({"ENCOLA_PROFILE": "distributed"}, "ENCOLA_PROFILE=distributed is not available"),
+        ({"ENCOLA_PROFILE": "distributed"}, "ENCOLA_PROFILE=distributed needs ENCOLA_REDIS_URL"),
         ({"ENCOLA_PORT": "99999"}, "ENCOLA_PORT: "),
         ({"ENCOLA_APP": "nowhere:app"}, "there is no module 'nowhere'"),
         ({"ENCOLA_APP": "jobs_app:nothing"}, "has no attribute 'nothing'"),

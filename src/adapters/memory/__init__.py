@@ -13,6 +13,7 @@ from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.adapters.memory.notifier import InProcessNotifier, InProcessSubscription
 from encola.adapters.memory.service_caller import ScriptedServiceCaller
 from encola.adapters.memory.state import MemoryState
+from encola.adapters.memory.stop_signals import InProcessStopSignals
 from encola.adapters.memory.work_board import InMemoryWorkBoard
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "InMemoryWorkBoard",
     "InProcessJobQueue",
     "InProcessNotifier",
+    "InProcessStopSignals",
     "InProcessSubscription",
     "ManualClock",
     "MemoryState",

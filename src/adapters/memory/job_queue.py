@@ -17,15 +17,25 @@ class InProcessJobQueue(JobQueue, JobDeliveries):
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
 
     async def publish(self, job: Job) -> None:
-        # A job cannot be changed, but its params can: as on a wire, the receiver has its own.
-        message = replace(job, params=json.loads(json.dumps(job.params, allow_nan=False)))
+        message = _copied(job)
         await asyncio.sleep(0)
         if self.capacity() <= 0:
             raise Overloaded(f"{self._window} jobs wait for a worker already.")
         self._jobs.put_nowait(message)
+
+    def post(self, job: Job) -> None:
+        self._jobs.put_nowait(_copied(job))
+
+    def full(self) -> frozenset[str]:
+        return frozenset()
 
     def capacity(self) -> int:
         return self._window - self._jobs.qsize()
 
     async def receive(self) -> Job:
         return await self._jobs.get()
+
+
+def _copied(job: Job) -> Job:
+    """Return the job with params of its own, as a wire would: a job cannot be changed, but they can."""
+    return replace(job, params=json.loads(json.dumps(job.params, allow_nan=False)))

@@ -26,6 +26,7 @@ class Due:
     """Where a waiting job stands in the order of dispatch; ``free_at`` ends a taking."""
 
     rank: int
+    queue: str
     due_at: datetime
     free_at: datetime
 
@@ -139,7 +140,7 @@ class MemoryState:
         return key
 
     def _index(self, key: JobKey, job: Job) -> None:
-        due = None if job.due_at is None else Due(_RANKS[job.priority], job.due_at, job.due_at)
+        due = None if job.due_at is None else Due(_RANKS[job.priority], job.queue, job.due_at, job.due_at)
         _set_or_drop(self.due, key, due)
         _set_or_drop(self.checks, key, job.check_at)
         _set_or_drop(self._ended, key, job.finished_at)

@@ -1,7 +1,7 @@
 """The work board in memory."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -17,10 +17,14 @@ class InMemoryWorkBoard(WorkBoard):
     def __init__(self, state: MemoryState) -> None:
         self._state = state
 
-    async def take_due(self, now: datetime, *, again_at: datetime, limit: int) -> list[Job]:
+    async def take_due(
+        self, now: datetime, *, again_at: datetime, limit: int, skip: Collection[str] = ()
+    ) -> list[Job]:
         await asyncio.sleep(0)
         free = (
-            (key, due) for key, due in self._state.due.items() if due.due_at <= now and due.free_at <= now
+            (key, due)
+            for key, due in self._state.due.items()
+            if due.due_at <= now and due.free_at <= now and due.queue not in skip
         )
         first = sorted(free, key=lambda pair: (pair[1].rank, pair[1].due_at))[:limit]
         for _, due in first:

@@ -1,6 +1,6 @@
 """Where keepers and workers find what is to be done, in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -24,6 +24,7 @@ _IS_DUE = (
     jobs.c.priority == bindparam("rank"),
     jobs.c.due_at <= bindparam("now"),
     or_(jobs.c.taken_until.is_(None), jobs.c.taken_until <= bindparam("now")),
+    jobs.c.queue.not_in(bindparam("skip", expanding=True)),
 )
 _ANY_DUE = select(jobs.c.id).where(*_IS_DUE).limit(1)
 _DUE = (
@@ -76,18 +77,22 @@ class SqlWorkBoard(WorkBoard):
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
 
-    async def take_due(self, now: datetime, *, again_at: datetime, limit: int) -> list[Job]:
+    async def take_due(
+        self, now: datetime, *, again_at: datetime, limit: int, skip: Collection[str] = ()
+    ) -> list[Job]:
         instant = to_microseconds(now)
         until = {"until": to_microseconds(again_at)}
 
+        wanted: Parameters = {"now": instant, "skip": list(skip)}
+
         def work(connection: Connection) -> list[_Row]:
-            rows = _due(connection, instant, limit)
+            rows = _due(connection, wanted, limit)
             if rows:
                 connection.execute(_TAKE, [_key_of(row) | until for row in rows])
             return rows
 
         # A look costs no transaction, and most looks find nothing.
-        if not await self._database.read(lambda connection: _is_any_due(connection, instant)):
+        if not await self._database.read(lambda connection: _is_any_due(connection, wanted)):
             return []
         return read_jobs(await self._database.write(work))
 
@@ -124,15 +129,15 @@ class SqlWorkBoard(WorkBoard):
         return await self._database.write(work)
 
 
-def _is_any_due(connection: Connection, now: int) -> bool:
-    return any(connection.execute(_ANY_DUE, {"rank": rank, "now": now}).first() for rank in RANKS.values())
+def _is_any_due(connection: Connection, wanted: Parameters) -> bool:
+    return any(connection.execute(_ANY_DUE, wanted | {"rank": rank}).first() for rank in RANKS.values())
 
 
-def _due(connection: Connection, now: int, limit: int) -> list[_Row]:
+def _due(connection: Connection, wanted: Parameters, limit: int) -> list[_Row]:
     rows: list[_Row] = []
     for rank in RANKS.values():
         if len(rows) < limit:
-            parameters = {"rank": rank, "now": now, "most": limit - len(rows)}
+            parameters = wanted | {"rank": rank, "most": limit - len(rows)}
             rows += connection.execute(_DUE, parameters).all()
     return rows
 

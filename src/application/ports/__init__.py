@@ -18,6 +18,7 @@ from encola.application.ports.job_store import IdempotencyKey, JobStore
 from encola.application.ports.metrics import Metrics
 from encola.application.ports.notifier import Announcement, Notifier, Subscription
 from encola.application.ports.service_caller import ServiceCaller
+from encola.application.ports.stop_signals import StopSignals
 from encola.application.ports.work_board import Lease, WorkBoard
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Notifier",
     "PageStart",
     "ServiceCaller",
+    "StopSignals",
     "Subscription",
     "WorkBoard",
 ]

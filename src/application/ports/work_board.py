@@ -1,6 +1,6 @@
 """Where keepers and workers find what is to be done."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,6 +17,11 @@ class Lease:
     job_id: JobId
     attempt: int
 
+    @classmethod
+    def of(cls, job: Job) -> "Lease":
+        """Return the right of the job's present attempt."""
+        return cls(tenant_id=job.tenant_id, job_id=job.id, attempt=job.attempt)
+
 
 class WorkBoard(Protocol):
     """Finds jobs by what they wait for, over all tenants.
@@ -24,11 +29,14 @@ class WorkBoard(Protocol):
     Kept by the same writes as the :class:`JobStore`; the two never disagree.
     """
 
-    async def take_due(self, now: datetime, *, again_at: datetime, limit: int) -> list[Job]:
+    async def take_due(
+        self, now: datetime, *, again_at: datetime, limit: int, skip: Collection[str] = ()
+    ) -> list[Job]:
         """Take jobs whose ``due_at`` has come, by priority and then by due time.
 
-        Two callers never take the same job at once. A job that is taken and then neither claimed
-        nor changed is given again from ``again_at`` on: a claim, not a taking, ends its wait.
+        Jobs of the queues that ``skip`` names are left. Two callers never take the same job at
+        once. A job that is taken and then neither claimed nor changed is given again from
+        ``again_at`` on: a claim, not a taking, ends its wait.
         """
         ...
 

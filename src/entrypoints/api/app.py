@@ -28,14 +28,15 @@ class Api:
     first request starts the worker then.
     """
 
-    def __init__(self, app: FastAPI, runtime: Runtime) -> None:
+    def __init__(self, app: FastAPI, runtime: Runtime, *, works: bool) -> None:
         self._app = app
         self._runtime = runtime
+        self._works = works
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "lifespan":
-            await self._runtime.start()
+            await self._runtime.start(works=self._works)
         await self._app(scope, receive, send)
 
 
@@ -51,6 +52,7 @@ def build_api(use_cases: UseCases, runtime: Runtime, extra_routes: Sequence[Base
     )
     app.state.use_cases = use_cases
     app.state.runtime = runtime
+    app.state.works = use_cases.settings.profile != "distributed"
     app.state.connection_notes = ConnectionNotes(use_cases)
     for router in (jobs.router, streams.router, operations.router, sockets.router, asyncapi.router):
         app.include_router(router, prefix="/api")
@@ -69,13 +71,13 @@ def build_api(use_cases: UseCases, runtime: Runtime, extra_routes: Sequence[Base
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
-    return Api(app, runtime)
+    return Api(app, runtime, works=app.state.works)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     runtime: Runtime = app.state.runtime
-    await runtime.start()
+    await runtime.start(works=app.state.works)
     try:
         yield
     finally:

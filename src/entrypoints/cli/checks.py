@@ -19,6 +19,8 @@ import httpx
 
 from encola.domain.errors import InvalidSettings
 from encola.entrypoints.cli.config import masked
+from encola.entrypoints.cli.distributed_checks import examine_distributed
+from encola.entrypoints.cli.findings import Finding
 from encola.entrypoints.server import take_port
 from encola.entrypoints.settings import Settings, check_front_door
 
@@ -28,16 +30,6 @@ LITTLE_SPACE = 1024**3
 TOO_LITTLE_SPACE = 100 * 1024**2
 ANSWER_SECONDS = 2.0
 SKEW_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """The answer to one question; ``fix`` says what to do about it."""
-
-    name: str
-    status: Literal["ok", "warn", "fail"]
-    message: str
-    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +56,8 @@ def examine(settings: Settings, url: str | None) -> Iterator[Finding]:
         yield data_folder(settings.data_dir)
         yield free_space(settings.data_dir)
         yield folder_lock(settings.data_dir, server)
+    if settings.profile == "distributed":
+        yield from examine_distributed(settings)
     if server is not None:
         yield port(settings, server)
         yield running_server(server)
@@ -85,13 +79,16 @@ def python() -> Finding:
 
 def profile(settings: Settings) -> Finding:
     """Say whether the profile can be had."""
-    if settings.profile != "distributed":
+    missing = [
+        f"ENCOLA_{name.upper()}" for name in ("redis_url", "amqp_url") if getattr(settings, name) is None
+    ]
+    if settings.profile != "distributed" or not missing:
         return Finding(name="profile", status="ok", message=settings.profile)
     return Finding(
         name="profile",
         status="fail",
-        message="distributed is not available in this version",
-        fix="set ENCOLA_PROFILE=embedded",
+        message=f"distributed needs {' and '.join(missing)}",
+        fix=f"set {' and '.join(missing)}, or ENCOLA_PROFILE=embedded",
     )
 
 

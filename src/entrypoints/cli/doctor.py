@@ -9,7 +9,7 @@ from encola.entrypoints.cli.options import AsJson, Url
 from encola.entrypoints.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
-    from encola.entrypoints.cli.checks import Finding
+    from encola.entrypoints.cli.findings import Finding
 
 
 def doctor(url: Url = None, as_json: AsJson = False) -> None:
@@ -27,7 +27,8 @@ def doctor(url: Url = None, as_json: AsJson = False) -> None:
 
 
 def _findings(url: str | None) -> "list[Finding]":
-    from encola.entrypoints.cli.checks import Finding, examine
+    from encola.entrypoints.cli.checks import examine
+    from encola.entrypoints.cli.findings import Finding
     from encola.entrypoints.cli.remote import default_url
     from encola.entrypoints.settings import load_settings
 

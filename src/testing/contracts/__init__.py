@@ -16,6 +16,7 @@ from encola.testing.contracts.job_store import JobStoreContract
 from encola.testing.contracts.metrics import MetricsContract
 from encola.testing.contracts.notifier import NotifierContract
 from encola.testing.contracts.service_caller import ServiceCallerContract
+from encola.testing.contracts.stop_signals import StopSignalsContract
 from encola.testing.contracts.work_board import WorkBoardContract
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "MetricsContract",
     "NotifierContract",
     "ServiceCallerContract",
+    "StopSignalsContract",
     "WorkBoardContract",
 ]

@@ -88,6 +88,45 @@ class JobQueueContract:
 
         assert (await receive(deliveries)).params == [1]
 
+    async def test_a_posted_job_arrives_as_it_was(self, queue: JobQueue, deliveries: JobDeliveries) -> None:
+        queue.post(a_full_job())
+
+        assert await receive(deliveries) == a_full_job()
+
+    async def test_every_posted_job_arrives(self, queue: JobQueue, deliveries: JobDeliveries) -> None:
+        for number in range(10):
+            queue.post(a_job(number))
+
+        arrived: set[JobId] = set()
+        while arrived != {an_id(number) for number in range(10)}:
+            arrived.add((await receive(deliveries)).id)
+
+    async def test_a_posted_job_shares_no_object_with_its_caller(
+        self, queue: JobQueue, deliveries: JobDeliveries
+    ) -> None:
+        params: list[JSON] = [1]
+        queue.post(a_job(params=params))
+
+        params.append(2)
+
+        assert (await receive(deliveries)).params == [1]
+
+    async def test_posting_takes_from_the_capacity_at_once(
+        self, queue: JobQueue, deliveries: JobDeliveries
+    ) -> None:
+        before = queue.capacity()
+
+        queue.post(a_job())
+
+        assert queue.capacity() == before - 1
+        assert await receive(deliveries) == a_job()
+
+    async def test_a_queue_is_not_full_of_one_job(self, queue: JobQueue, deliveries: JobDeliveries) -> None:
+        await queue.publish(a_job())
+
+        assert queue.full() == frozenset()
+        assert await receive(deliveries) == a_job()
+
     async def test_a_job_that_is_refused_reaches_nobody(
         self, queue: JobQueue, deliveries: JobDeliveries
     ) -> None:

@@ -17,6 +17,7 @@ from encola.adapters.memory import (
     InMemoryWorkBoard,
     InProcessJobQueue,
     InProcessNotifier,
+    InProcessStopSignals,
     ManualClock,
     MemoryState,
     ScriptedServiceCaller,
@@ -24,12 +25,14 @@ from encola.adapters.memory import (
 )
 from encola.application.call_service import CallService
 from encola.application.cancel_job import CancelJob
+from encola.application.claim_job import ClaimJob
 from encola.application.dispatch_jobs import DispatchJobs
 from encola.application.fast_lane import FastLane
 from encola.application.follow_job import FollowJob, Since
 from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
 from encola.application.handlers import Handler, HandlerRegistry, JobType, params_model_of
+from encola.application.heed_stops import HeedStops
 from encola.application.list_jobs import CountJobs, ListJobs
 from encola.application.ports import Announcement, JobStore
 from encola.application.recover_jobs import RecoverJobs
@@ -38,6 +41,7 @@ from encola.application.renew_leases import RenewLeases
 from encola.application.retry_job import RetryJob
 from encola.application.run_job import RunJob
 from encola.application.submit_job import Submission, SubmitJob, Submitted
+from encola.application.suspects import Suspects
 from encola.application.threads import HandlerThreads
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.errors import StoreUnavailable
@@ -101,6 +105,7 @@ class House:
         self.history = InMemoryJobHistory()
         self.queue = InProcessJobQueue(window)
         self.cache = InMemoryCache(self.clock)
+        self.stops = InProcessStopSignals()
         self.caller = ScriptedServiceCaller(answers or {}, {"agent": "http://agent.test/base"})
         self.handlers = HandlerRegistry()
         self.nudges = 0
@@ -124,7 +129,7 @@ class House:
         self.get_job = GetJob(store=store)
         self.list_jobs = ListJobs(catalog=catalog)
         self.count_jobs = CountJobs(catalog=catalog)
-        self.cancel_job = CancelJob(store=store, clock=clock, metrics=metrics)
+        self.cancel_job = CancelJob(store=store, clock=clock, metrics=metrics, stops=self.stops)
         self.retry_job = RetryJob(store=store, clock=clock, nudge=self.nudge)
         self.follow_job = FollowJob(store=store, outputs=self.outputs, notifier=self.notifier, clock=clock)
 
@@ -133,7 +138,6 @@ class House:
         self.run_job = RunJob(
             store=store,
             outputs=self.outputs,
-            notifier=self.notifier,
             handlers=self.handlers,
             cache=self.cache,
             call_service=self.call_service,
@@ -143,17 +147,24 @@ class House:
             nudge=self.nudge,
             fast_lane=self.fast_lane,
             threads=HandlerThreads(4),
-            lease=LEASE,
+            claim=ClaimJob(store=store, clock=clock, ids=self.ids, lease=LEASE),
+            suspects=Suspects(1),
             grace=GRACE,
         )
+        self.heed_stops = HeedStops(stops=self.stops, running=self.run_job.running)
         self.dispatch_jobs = DispatchJobs(board=board, store=store, fast_lane=self.fast_lane, clock=clock)
         self.recover_jobs = RecoverJobs(
-            board=board, store=store, clock=clock, metrics=self.metrics, nudge=self.nudge
+            board=board,
+            store=store,
+            clock=clock,
+            metrics=self.metrics,
+            nudge=self.nudge,
+            stops=self.stops,
         )
         self.renew_leases = RenewLeases(board=board, clock=clock, running=self.run_job.running, lease=LEASE)
         self.relay_history = RelayHistory(feed=self.feed, history=self.history, clock=self.clock)
         self.forget_jobs = ForgetJobs(
-            board=board, feed=self.feed, histories=[self.history], consumers=CONSUMERS, clock=clock
+            board=board, feeds=[self.feed], histories=[self.history], consumers=CONSUMERS, clock=clock
         )
 
     def nudge(self) -> None:
@@ -201,12 +212,18 @@ class House:
     async def running(self, job: Job) -> AsyncGenerator[asyncio.Task[None], None]:
         """Run the job beside the block, and see the attempt's end within patience."""
         task = asyncio.create_task(self.run_job(job))
+        heeding = asyncio.create_task(self._heed())
         try:
             yield task
             await within(task)
         finally:
             task.cancel()
-            await asyncio.wait({task})
+            heeding.cancel()
+            await asyncio.wait({task, heeding})
+
+    async def _heed(self) -> None:
+        while True:
+            await self.heed_stops()
 
     async def begun(self, attempts: int = 1) -> None:
         """Return when that many attempts are under way."""

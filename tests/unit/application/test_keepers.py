@@ -125,8 +125,8 @@ async def test_a_dead_workers_job_goes_to_another_attempt(house: House) -> None:
     assert (ended.status, ended.attempt, ended.losses) == (JobStatus.COMPLETED, 2, 1)
 
 
-@pytest.mark.parametrize("retries", [None, 0, 2])
-async def test_a_job_whose_workers_keep_dying_fails_as_lost(house: House, retries: int | None) -> None:
+@pytest.mark.parametrize(("retries", "code"), [(None, "poisoned"), (0, "worker_lost"), (2, "worker_lost")])
+async def test_a_job_whose_workers_keep_dying_fails(house: House, retries: int | None, code: str) -> None:
     job = await house.submit(retries=retries)
     budget = 3 if retries is None else retries
     for _ in range(budget + 1):
@@ -137,7 +137,7 @@ async def test_a_job_whose_workers_keep_dying_fails_as_lost(house: House, retrie
     ended = await house.now(job)
     assert (ended.status, ended.attempt) == (JobStatus.FAILED, budget + 1)
     assert ended.error is not None
-    assert ended.error.code == "worker_lost"
+    assert ended.error.code == code
     assert house.metrics.counted("encola_jobs_finished_total", type="work", status="failed") == 1
 
 

@@ -287,10 +287,9 @@ async def test_nothing_runs_while_the_claim_cannot_be_written() -> None:
     house = House(store=FickleJobStore)
     house.handle(hang)
     job = await house.submit()
-    house.store.absences = 1
+    house.store.absences = 1_000_000
 
-    with pytest.raises(Exception, match="away"):
-        await within(house.run_job(job))
+    await house.pass_time_until(asyncio.create_task(house.run_job(job)))
 
     assert await house.statuses(job) == ["queued"]
     assert house.run_job.running == {}

@@ -72,6 +72,7 @@ async def test_what_is_not_said_is_as_the_type_says(house: House) -> None:
 
 
 async def test_what_is_said_wins(house: House) -> None:
+    house.handlers.declare(["mine"])
     job = await house.submit(
         queue="mine", timeout=SECOND, priority=Priority.HIGH, retries=2, tags=("a", "b"), use_cache=True
     )
@@ -108,7 +109,7 @@ async def test_the_same_key_and_request_is_the_same_job(house: House) -> None:
         {"params": {"a": 2}},
         {"params": {"a": "1"}},
         {"tags": ("t",)},
-        {"queue": "other"},
+        {"queue": "query_tasks"},
         {"priority": Priority.HIGH},
         {"delay": SECOND},
         {"ttl": SECOND},
@@ -121,6 +122,7 @@ async def test_the_same_key_and_request_is_the_same_job(house: House) -> None:
     ids=str,
 )
 async def test_the_same_key_for_another_request_is_refused(house: House, other: dict[str, Any]) -> None:
+    house.handlers.declare(["query_tasks"])
     first = await house.submit({"a": 1}, idempotency_key="k")
 
     with pytest.raises(IdempotencyMismatch):
@@ -241,3 +243,8 @@ async def test_any_delay_and_time_to_live_within_the_limits_is_kept(delay: timed
     assert job.expires_at is not None
     assert job.due_at is not None
     assert job.expires_at - job.due_at == ttl
+
+
+async def test_a_queue_that_nobody_declared_is_refused(house: House) -> None:
+    with pytest.raises(InvalidInput, match=r"There is no queue 'mine'; known are .*agent_tasks"):
+        await house.submit(queue="mine")

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from encola.domain.errors import IllegalTransition
-from encola.domain.job import REOPENABLE, TRANSITIONS, WAITING, Job, JobStatus, Progress
+from encola.domain.job import POISONED_AFTER, REOPENABLE, TRANSITIONS, WAITING, Job, JobStatus, Progress
 from encola.domain.policy import RetryPolicy
 from encola.testing.builders import FLAW, HICCUP, LEASE, NOON, a_job, after
 from encola.testing.strategies import jobs, progresses, retry_policies
@@ -178,7 +178,7 @@ def test_a_handlers_error_is_forgiven_as_often_as_declared(retries: int) -> None
     assert (ended.status, ended.attempt, ended.failures) == (JobStatus.FAILED, retries + 1, retries + 1)
 
 
-@given(st.integers(0, 5))
+@given(st.integers(0, POISONED_AFTER - 2))
 def test_a_dead_worker_is_forgiven_as_often_as_declared(lost_retries: int) -> None:
     job = a_job(retry=RetryPolicy(retries=0, lost_retries=lost_retries))
     for _ in range(lost_retries):
@@ -191,6 +191,23 @@ def test_a_dead_worker_is_forgiven_as_often_as_declared(lost_retries: int) -> No
     assert ended.status is JobStatus.FAILED
     assert ended.error is not None
     assert (ended.error.code, ended.losses) == ("worker_lost", lost_retries + 1)
+
+
+@given(st.integers(POISONED_AFTER - 1, 100))
+def test_a_job_that_keeps_killing_its_workers_is_set_aside_whatever_it_declares(lost_retries: int) -> None:
+    job = a_job(retry=RetryPolicy(retries=0, lost_retries=lost_retries))
+    for _ in range(POISONED_AFTER):
+        job = job.claimed(NOON, LEASE).lost(NOON)
+
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert (job.error.code, job.losses) == ("poisoned", POISONED_AFTER)
+
+
+def test_a_job_that_was_set_aside_can_be_sent_round_again() -> None:
+    job = running(losses=POISONED_AFTER - 1).lost(NOON).reopened(NOON)
+
+    assert (job.status, job.losses) == (JobStatus.QUEUED, 0)
 
 
 def test_losses_do_not_cost_failures_and_the_reverse() -> None:

@@ -154,7 +154,7 @@ def test_the_distributed_processes_say_what_they_need(kind: str, encola: Callabl
 
 
 @pytest.mark.parametrize("kind", ["api", "worker"])
-def test_the_distributed_profile_is_refused_as_the_container_refuses_it(
+def test_the_distributed_profile_says_which_url_is_missing(
     kind: str, encola: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENCOLA_PROFILE", "distributed")
@@ -162,7 +162,7 @@ def test_the_distributed_profile_is_refused_as_the_container_refuses_it(
     outcome = encola(kind)
 
     assert outcome.code == 1
-    assert "not available in this version" in outcome.err
+    assert "needs ENCOLA_REDIS_URL" in outcome.err
 
 
 def test_params_come_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:

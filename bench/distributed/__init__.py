@@ -1,0 +1,1 @@
+"""The distributed profile against its peers, on the same private servers, in turns."""

@@ -1,0 +1,1 @@
+"""The client's side; run in the peers' own environment, ``.venv-bench``."""
