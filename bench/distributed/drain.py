@@ -44,6 +44,8 @@ def drain(machine: Machine, contender: Contender, task: str, jobs: int) -> Drain
             wait_for_all(contender.outcome, machine.redis, keys, seconds=READY_SECONDS, check=crew.check)
             crew.pause()
             submitted, keys = _submit(contender, task, jobs, surroundings)
+            if any(contender.outcome.known(machine.redis, keys)):
+                raise RuntimeError(f"{contender.name} ran jobs before it was let loose")
             start = time.perf_counter()
             crew.resume()
             wait_for_all(contender.outcome, machine.redis, keys, seconds=DRAIN_SECONDS, check=crew.check)

@@ -13,7 +13,7 @@ from bench.handmade import tasks
 
 app = FastAPI()
 # Each socket takes a connection for its subscription; redis-py would stop at 100.
-store = Redis.from_url(REDIS_URL, max_connections=1000)
+store = Redis.from_url(REDIS_URL, max_connections=1000, decode_responses=True)
 ENDED = ("completed", "failed")
 
 
@@ -42,7 +42,7 @@ async def watch_job(socket: WebSocket, job_id: str) -> None:
         await subscription.subscribe(tasks.channel_of(job_id))
         async for message in subscription.listen():
             is_new = message["type"] == "message"
-            text = (message["data"] if is_new else await store.get(tasks.key_of(job_id))).decode()
+            text = message["data"] if is_new else await store.get(tasks.key_of(job_id))
             await socket.send_text(text)
             if json.loads(text)["status"] in ENDED:
                 break

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from encola.application.ports import Clock, JobOutputs, JobStore, Lease
@@ -23,7 +24,8 @@ class Attempt:
 
     Writes are made one after the other. When the store refuses one because the job went to somebody
     else or ended, the attempt is fenced: it writes nothing more, and ``stopped`` is set. While the
-    store is away a write is tried again, for as long as a lease lasts.
+    store is away a write is tried again, for as long as a lease lasts. A job that the store has lost, as
+    Redis can its last second, is kept anew under another epoch: no running job is ever forgotten.
     """
 
     job: Job
@@ -31,6 +33,7 @@ class Attempt:
     outputs: JobOutputs
     clock: Clock
     lease: timedelta
+    new_epoch: Callable[[], str]
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _writes: set[asyncio.Task[None]] = field(default_factory=set)
@@ -87,6 +90,27 @@ class Attempt:
             return False
         return True
 
+    async def verify(self) -> None:
+        """Find out why the lease was not renewed: fence, or keep the lost job anew.
+
+        :raises StoreUnavailable: nobody can tell now
+        """
+        async with self._writing:
+            if self.fenced or self.job.status is not JobStatus.PROCESSING:
+                return
+            try:
+                stored = await self.store.get(self.job.tenant_id, self.job.id)
+                if _place(stored) != _place(self.job):
+                    self.fence()
+            except JobNotFound:
+                await self._restore()
+
+    async def _restore(self) -> None:
+        try:
+            self.job = await self._keep_anew(self.job)
+        except JobChanged:
+            self.fence()
+
     async def _save(self, decide: Callable[[Job], Job]) -> None:
         # A write that was begun is finished even when the handler that asked for it is cancelled:
         # half-known, it would make every later one look like a stranger's.
@@ -102,26 +126,39 @@ class Attempt:
             following = decide(self.job)
             try:
                 async with asyncio.timeout(self.lease.total_seconds()):
-                    await self._write(following)
-            except (JobChanged, JobNotFound, TimeoutError):
+                    self.job = await self._write(following)
+            except (JobChanged, TimeoutError):
                 self.fence()
-            else:
-                self.job = following
 
-    async def _write(self, following: Job) -> None:
+    async def _write(self, following: Job) -> Job:
+        """Return the job as it is then stored."""
         unsure = False
         while True:
             try:
                 await self.store.save(following)
+            except JobNotFound:
+                with suppress(StoreUnavailable):
+                    return await self._keep_anew(following)
             except StoreUnavailable:
                 unsure = True
                 await self.clock.sleep(RETRY_WRITE)
             except JobChanged:
                 if unsure and await self._is_stored(following):
-                    return
+                    return following
                 raise
             else:
-                return
+                return following
+
+    async def _keep_anew(self, job: Job) -> Job:
+        """Return the job as it is stored, by us unless another attempt was faster.
+
+        :raises JobChanged: another was
+        """
+        anew = replace(job, epoch=self.new_epoch())
+        if await self.store.add(anew) != anew:
+            raise JobChanged("Another attempt kept the lost job anew.")
+        logger.warning("job %s: the store had lost it, and has it again", job.id)
+        return anew
 
     async def _is_stored(self, following: Job) -> bool:
         """Tell whether a write whose answer was lost had been made after all."""
@@ -129,9 +166,9 @@ class Attempt:
             stored = await self.store.get(following.tenant_id, following.id)
         except EncolaError:
             return False
-        return (stored.seq, stored.attempt, stored.status, stored.epoch) == (
-            following.seq,
-            following.attempt,
-            following.status,
-            following.epoch,
-        )
+        return _place(stored) == _place(following) and stored.seq == following.seq
+
+
+def _place(job: Job) -> tuple[str, int, JobStatus]:
+    """Return what tells one attempt's job from another's."""
+    return job.epoch, job.attempt, job.status

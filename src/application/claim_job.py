@@ -24,7 +24,7 @@ class ClaimJob:
     ids: Ids
     lease: timedelta
     job_retention: timedelta = timedelta(days=7)
-    patience: timedelta = timedelta(minutes=10)
+    patience: timedelta = timedelta(minutes=2)
 
     async def __call__(self, delivered: Job) -> Job | None:
         """Return the job under its new attempt, or ``None`` when somebody else has it or it ended."""

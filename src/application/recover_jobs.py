@@ -27,11 +27,15 @@ class RecoverJobs:
     async def __call__(self) -> int:
         """Look after one batch and return how many jobs it changed.
 
-        :raises StoreUnavailable: nothing could be read; the next calls do nothing for ``respite``,
-            for after an outage every lease looks ended and the living must have time to renew theirs
+        In the first ``respite`` it does nothing, nor in that after an outage: then every lease looks
+        ended, and the living must have time to renew theirs.
+
+        :raises StoreUnavailable: nothing could be read
         """
         now = self.clock.now()
-        if self._resumes_at is not None and now < self._resumes_at:
+        if self._resumes_at is None:
+            self._resumes_at = now + self.respite
+        if now < self._resumes_at:
             return 0
         try:
             overdue = await self.board.overdue(now, limit=BATCH)

@@ -25,5 +25,5 @@ class RenewLeases:
         for lease in lost:
             attempt = self.running.get(lease)
             if attempt is not None:
-                attempt.fence()
+                await attempt.verify()
         return len(lost)

@@ -73,7 +73,12 @@ class RunJob:
 
     async def _run(self, job: Job) -> None:
         attempt = Attempt(
-            job=job, store=self.store, outputs=self.outputs, clock=self.clock, lease=self.claim.lease
+            job=job,
+            store=self.store,
+            outputs=self.outputs,
+            clock=self.clock,
+            lease=self.claim.lease,
+            new_epoch=self.ids.epoch,
         )
         self.running[attempt.held_lease] = attempt
         self.metrics.change("encola_jobs_running", 1)

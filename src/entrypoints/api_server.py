@@ -1,6 +1,5 @@
 """One process that answers HTTP."""
 
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,11 +11,9 @@ from encola.entrypoints.api.local_hosts import LocalHosts
 from encola.entrypoints.facade import Encola
 from encola.entrypoints.log_lines import log_to_stderr
 from encola.entrypoints.pages.mount import page_routes
+from encola.entrypoints.quick_threads import be_quick
 from encola.entrypoints.server import serve_until_told, take_port, url_of
 from encola.entrypoints.settings import Settings, check_front_door
-
-SWITCH_SECONDS = 0.0005
-"""Python lets a thread run for 5 ms before another gets a turn; our threads answer in less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +56,3 @@ async def serve_api(app: Encola, listener: socket, settings: Settings, on_ready:
 def server_log_level(settings: Settings) -> str:
     """Return a level that keeps the server's own start and stop out of the log: we announce ours."""
     return "debug" if settings.log_level == "debug" else "warning"
-
-
-def be_quick() -> None:
-    """Let threads take turns more often than Python does by itself."""
-    sys.setswitchinterval(SWITCH_SECONDS)

@@ -1,16 +1,13 @@
-"""Where adapters are named: a profile is a choice of providers.
+"""Where the parts of an application are put together.
 
 Everything is a synchronous singleton; what must be opened is opened by the runtime. A test
-overrides a provider. What needs Redis and Celery is chosen in :mod:`encola.entrypoints.distributed`,
-which is only imported for that profile.
+overrides a provider.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeAlias
 
-import httpx
 from dependency_injector import containers, providers
 
 from encola.adapters.http import HttpJobHistory, HttpxServiceCaller, build_client
@@ -27,16 +24,7 @@ from encola.adapters.memory import (
     InProcessStopSignals,
     MemoryState,
 )
-from encola.adapters.sql import (
-    SqlDatabase,
-    SqlJobCatalog,
-    SqlJobFeed,
-    SqlJobHistory,
-    SqlJobOutputs,
-    SqlJobStore,
-    SqlWorkBoard,
-)
-from encola.adapters.system import DataFolder, SystemClock, SystemIds
+from encola.adapters.system import SystemClock, SystemIds
 from encola.adapters.telemetry import PrometheusMetrics
 from encola.application.call_service import CallService
 from encola.application.cancel_job import CancelJob
@@ -66,10 +54,6 @@ from encola.entrypoints.worker import Worker
 
 Step = Callable[[], Awaitable[None] | None]
 Provided: TypeAlias = providers.Provider[Any]  # which adapter it is depends on the profile
-
-
-def _database_url(folder: Path) -> str:
-    return f"sqlite:///{folder / 'encola.db'}"
 
 
 def in_seconds(seconds: float) -> timedelta:
@@ -107,22 +91,14 @@ def _histories(settings: Settings, own: JobHistory | None, service: JobHistory) 
     return {**kept, **registered}
 
 
-def _openers(profile: str, folder: DataFolder, database: SqlDatabase) -> list[Step]:
-    return [folder.open, database.open] if profile == "embedded" else []
-
-
-def _closers(
-    profile: str, folder: DataFolder, database: SqlDatabase, client: httpx.AsyncClient
-) -> list[Step]:
-    return [client.aclose, *([database.close, folder.close] if profile == "embedded" else [])]
-
-
 class Container(containers.DeclarativeContainer):
-    """How everything is put together."""
+    """How everything is put together: as it stands here on the memory profile.
+
+    The other profiles put parts of their own in the place of some, under the same names.
+    """
 
     settings = providers.Dependency(instance_of=Settings)
     handlers = providers.Dependency(instance_of=HandlerRegistry)
-    profile = settings.provided.profile
 
     clock = providers.Singleton(SystemClock)
     ids = providers.Singleton(SystemIds)
@@ -139,45 +115,13 @@ class Container(containers.DeclarativeContainer):
     cache: Provided = providers.Singleton(InMemoryCache, clock)
     stops: Provided = providers.Singleton(InProcessStopSignals)
 
-    folder = providers.Singleton(DataFolder, settings.provided.data_dir)
-    database: Provided = providers.Singleton(
-        SqlDatabase,
-        providers.Callable(_database_url, settings.provided.data_dir),
-        fsync=settings.provided.fsync,
-    )
     memory = providers.Singleton(MemoryState)
-
-    store: Provided = providers.Selector(
-        profile,
-        memory=providers.Singleton(InMemoryJobStore, memory, notifier),
-        embedded=providers.Singleton(SqlJobStore, database, notifier),
-    )
-    board: Provided = providers.Selector(
-        profile,
-        memory=providers.Singleton(InMemoryWorkBoard, memory),
-        embedded=providers.Singleton(SqlWorkBoard, database),
-    )
-    catalog: Provided = providers.Selector(
-        profile,
-        memory=providers.Singleton(InMemoryJobCatalog, memory),
-        embedded=providers.Singleton(SqlJobCatalog, database),
-    )
-    feed = providers.Selector(
-        profile,
-        memory=providers.Singleton(InMemoryJobFeed, memory),
-        embedded=providers.Singleton(SqlJobFeed, database),
-    )
-    feeds: Provided = providers.List(feed)
-    outputs: Provided = providers.Selector(
-        profile,
-        memory=providers.Singleton(InMemoryJobOutputs, memory, notifier),
-        embedded=providers.Singleton(SqlJobOutputs, database, notifier),
-    )
-    own_history: Provided = providers.Selector(
-        profile,
-        memory=providers.Singleton(InMemoryJobHistory),
-        embedded=providers.Singleton(SqlJobHistory, database),
-    )
+    store: Provided = providers.Singleton(InMemoryJobStore, memory, notifier)
+    board: Provided = providers.Singleton(InMemoryWorkBoard, memory)
+    catalog: Provided = providers.Singleton(InMemoryJobCatalog, memory)
+    feeds: Provided = providers.List(providers.Singleton(InMemoryJobFeed, memory))
+    outputs: Provided = providers.Singleton(InMemoryJobOutputs, memory, notifier)
+    own_history: Provided = providers.Singleton(InMemoryJobHistory)
 
     http_client: Provided = providers.Singleton(build_client)
     caller = providers.Singleton(
@@ -248,8 +192,8 @@ class Container(containers.DeclarativeContainer):
     )
 
     consumers: Provided = histories.provided.keys.call()
-    openers: Provided = providers.Callable(_openers, profile, folder, database)
-    closers: Provided = providers.Callable(_closers, profile, folder, database, http_client)
+    openers: Provided = providers.List()
+    closers: Provided = providers.List(http_client.provided.aclose)
     machinery = providers.Singleton(
         Machinery,
         clock=clock,
@@ -289,3 +233,13 @@ class Container(containers.DeclarativeContainer):
         owns_everything=owns_everything,
         lease=lease,
     )
+
+
+def replace_parts(container: Container, parts: Any) -> None:
+    """Put the providers of the container ``parts`` in the place of those of the same name."""
+    own = {
+        name: provider
+        for name, provider in parts.providers.items()
+        if name in container.providers and not isinstance(provider, providers.Dependency)
+    }
+    container.override_providers(**own)

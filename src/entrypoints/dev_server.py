@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
-from encola.entrypoints.api_server import be_quick, serve_api, server_log_level
+from encola.entrypoints.api_server import serve_api, server_log_level
 from encola.entrypoints.demo.llm import LlmSettings
 from encola.entrypoints.demo.services import build_demo
 from encola.entrypoints.facade import Encola
 from encola.entrypoints.log_lines import log_to_stderr
+from encola.entrypoints.quick_threads import be_quick
 from encola.entrypoints.server import serving, take_port, url_of
 from encola.entrypoints.settings import Settings, check_front_door
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import httpx
 from dependency_injector import containers, providers
 from pydantic import SecretStr
 
@@ -19,14 +19,15 @@ from encola.adapters.redis import (
     RedisStopSignals,
     RedisWorkBoard,
 )
-from encola.adapters.sql import SqlDatabase, SqlJobHistory
 from encola.application.handlers import HandlerRegistry
-from encola.application.ports import JobHistory
 from encola.application.suspects import Suspects
 from encola.domain.errors import InvalidSettings
 from encola.entrypoints.blocking_worker import ThreadedWorker
-from encola.entrypoints.container import Container, Provided, Step, in_seconds
+from encola.entrypoints.container import Container, Provided, Step, in_seconds, replace_parts
 from encola.entrypoints.settings import Settings
+
+if TYPE_CHECKING:
+    from encola.adapters.sql import SqlJobHistory
 
 SUSPECTS_AT_ONCE = 1
 
@@ -35,12 +36,13 @@ def _spelt(url: SecretStr) -> str:
     return url.get_secret_value()
 
 
-def _history_database(settings: Settings) -> SqlDatabase | None:
-    return None if settings.history_url is None else SqlDatabase(settings.history_url.get_secret_value())
+def _own_history(settings: Settings) -> "SqlJobHistory | None":
+    """Return the history in PostgreSQL if there is to be one; it is opened by its first use."""
+    if settings.history_url is None:
+        return None
+    from encola.adapters.sql import SqlDatabase, SqlJobHistory
 
-
-def _own_history(database: SqlDatabase | None) -> JobHistory | None:
-    return None if database is None else SqlJobHistory(database)
+    return SqlJobHistory(SqlDatabase(settings.history_url.get_secret_value()))
 
 
 def _feeds(links: RedisLinks) -> list[RedisJobFeed]:
@@ -56,27 +58,8 @@ def _queues(settings: Settings, handlers: HandlerRegistry) -> tuple[str, ...]:
     return settings.queues or handlers.queues
 
 
-def _openers(
-    database: SqlDatabase | None,
-    links: RedisLinks,
-    notifier: RedisNotifier,
-    stops: RedisStopSignals,
-    queue: CeleryJobQueue,
-) -> list[Step]:
-    kept: list[Step] = [] if database is None else [database.open]
-    return [*kept, links.open, notifier.open, stops.open, queue.open]
-
-
-def _closers(
-    database: SqlDatabase | None,
-    links: RedisLinks,
-    notifier: RedisNotifier,
-    stops: RedisStopSignals,
-    queue: CeleryJobQueue,
-    client: httpx.AsyncClient,
-) -> list[Step]:
-    kept: list[Step] = [] if database is None else [database.close]
-    return [queue.close, stops.close, notifier.close, client.aclose, links.close, *kept]
+def _closers(history: "SqlJobHistory | None", steps: Sequence[Step]) -> list[Step]:
+    return [*steps, *([] if history is None else [history.close])]
 
 
 class DistributedParts(containers.DeclarativeContainer):
@@ -88,7 +71,6 @@ class DistributedParts(containers.DeclarativeContainer):
     run_job: Provided = providers.Dependency()
     http_client: Provided = providers.Dependency()
 
-    lease = providers.Callable(in_seconds, settings.provided.lease_seconds)
     redis_url = providers.Callable(_spelt, settings.provided.redis_url)
     amqp_url = providers.Callable(_spelt, settings.provided.amqp_url)
 
@@ -124,36 +106,25 @@ class DistributedParts(containers.DeclarativeContainer):
         ),
     )
 
-    database = providers.Singleton(_history_database, settings)
-    own_history = providers.Singleton(_own_history, database)
+    own_history = providers.Singleton(_own_history, settings)
 
     suspects = providers.Singleton(Suspects, SUSPECTS_AT_ONCE)
-    respite = lease
+    respite = providers.Callable(in_seconds, settings.provided.lease_seconds)
     owns_everything = providers.Object(False)
-    openers = providers.Callable(_openers, database, links, notifier, stops, queue)
-    closers = providers.Callable(_closers, database, links, notifier, stops, queue, http_client)
-
-
-REPLACED = (
-    "notifier",
-    "stops",
-    "cache",
-    "store",
-    "board",
-    "catalog",
-    "outputs",
-    "feeds",
-    "consumers",
-    "queue",
-    "worker",
-    "database",
-    "own_history",
-    "suspects",
-    "respite",
-    "owns_everything",
-    "openers",
-    "closers",
-)
+    openers = providers.List(
+        links.provided.open, notifier.provided.open, stops.provided.open, queue.provided.open
+    )
+    closers = providers.Callable(
+        _closers,
+        own_history,
+        providers.List(
+            queue.provided.close,
+            stops.provided.close,
+            notifier.provided.close,
+            http_client.provided.aclose,
+            links.provided.close,
+        ),
+    )
 
 
 def build_distributed(settings: Settings, handlers: HandlerRegistry) -> Container:
@@ -172,5 +143,5 @@ def build_distributed(settings: Settings, handlers: HandlerRegistry) -> Containe
         run_job=container.run_job,
         http_client=container.http_client,
     )
-    container.override_providers(**{name: getattr(parts, name) for name in REPLACED})
+    replace_parts(container, parts)
     return container

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from encola.domain.event import rfc3339
 
-# They tell of every request, with its URL.
-_CHATTY = ("httpx", "httpcore", "asyncio", "uvicorn", "uvicorn.error")
+# They tell of every request with its URL, of every connection, and of what is usual.
+_CHATTY = ("httpx", "httpcore", "asyncio", "uvicorn", "uvicorn.error", "celery")
 
 
 class LineFormatter(logging.Formatter):

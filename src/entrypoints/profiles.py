@@ -12,8 +12,12 @@ def build(settings: Settings, handlers: HandlerRegistry) -> Container:
     :raises InvalidSettings: the profile needs what is not installed or not set
     """
     handlers.declare(settings.queues)
-    if settings.profile != "distributed":
+    if settings.profile == "memory":
         return Container(settings=settings, handlers=handlers)
+    if settings.profile == "embedded":
+        from encola.entrypoints.embedded import build_embedded
+
+        return build_embedded(settings, handlers)
     try:
         from encola.entrypoints.distributed import build_distributed
     except ModuleNotFoundError as error:

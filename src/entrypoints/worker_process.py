@@ -5,9 +5,9 @@ import signal
 from collections.abc import Callable
 
 from encola.domain.errors import InvalidSettings
-from encola.entrypoints.api_server import be_quick
 from encola.entrypoints.facade import Encola
 from encola.entrypoints.log_lines import log_to_stderr
+from encola.entrypoints.quick_threads import be_quick
 from encola.entrypoints.settings import Settings
 
 

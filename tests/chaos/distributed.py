@@ -1,4 +1,4 @@
-"""The distributed profile: two APIs and three workers, each with its own way to Redis and RabbitMQ."""
+"""The distributed profile: some APIs and workers, each with its own way to Redis and RabbitMQ."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,13 +11,11 @@ from encola.testing.tcp_proxy import TcpProxy
 from tests.chaos.processes import EncolaProcess
 from tests.chaos.stack import APP, Stack, Timings
 
-APIS = 2
-WORKERS = 3
 INDEXES = ("::taken", "::checks", "::due:*")
 
 
 class DistributedStack(Stack):
-    """Two ``encola api`` and three ``encola worker``.
+    """Some ``encola api`` and some ``encola worker``, two and three if nothing is said.
 
     Each process reaches each server through a proxy of its own, so that one of them alone can be
     cut off, and from one server alone. Whoever does something to a server holds its lock.
@@ -32,8 +30,11 @@ class DistributedStack(Stack):
         app: str = APP,
         timings: Timings | None = None,
         environment: Mapping[str, str] | None = None,
+        apis: int = 2,
+        workers: int = 3,
     ) -> None:
         super().__init__(folder, app=app, timings=timings, environment=environment)
+        self._sizes = apis, workers
         self.redis = RedisServer(self.folder / "redis")
         self.rabbit = RabbitServer(self.folder / "rabbit")
         self.redis_lock = asyncio.Lock()
@@ -70,9 +71,10 @@ class DistributedStack(Stack):
         await asyncio.gather(asyncio.to_thread(self.redis.start), asyncio.to_thread(self.rabbit.start))
 
     def _place_processes(self) -> None:
-        self.apis = [self._connected(f"api-{number}", "api", answers=True) for number in range(APIS)]
+        apis, workers = self._sizes
+        self.apis = [self._connected(f"api-{number}", "api", answers=True) for number in range(apis)]
         self.workers = [
-            self._connected(f"worker-{number}", "worker", answers=False) for number in range(WORKERS)
+            self._connected(f"worker-{number}", "worker", answers=False) for number in range(workers)
         ]
 
     async def _start_processes(self) -> None:

@@ -294,16 +294,29 @@ class PretendedRedis(ThreadingTCPServer):
     info: tuple[str, ...] = ()
 
 
+class Stranger(StreamRequestHandler):
+    """Speaks HTTP, whatever it is asked."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
 @contextmanager
 def pretended_redis(*info: str) -> Iterator[str]:
     """Serve something that says this about itself; yield its URL."""
-    with PretendedRedis(("127.0.0.1", 0), Pretender) as server:
+    with PretendedRedis(("127.0.0.1", 0), Pretender) as server, serving(server):
         server.info = info
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-        server.shutdown()
-        thread.join()
+
+
+@contextmanager
+def serving(server: ThreadingTCPServer) -> Iterator[None]:
+    """Serve beside what the context does."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield
+    server.shutdown()
+    thread.join()
 
 
 def test_a_redis_before_7_is_too_old(doctor: Doctor) -> None:
@@ -334,6 +347,15 @@ def test_the_virtual_host_the_password_and_the_port_must_be_right(
     wrong = redis_server.url.replace("//", f"//:{PASSWORD}@")
     assert "password" in failure(doctor(redis_url=wrong), "redis")
     assert "ENCOLA_REDIS_URL" in failure(doctor(redis_url=f"redis://{USER}:{PASSWORD}@127.0.0.1:1"), "redis")
+
+
+def test_a_port_that_another_program_has_is_a_failure(doctor: Doctor) -> None:
+    with ThreadingTCPServer(("127.0.0.1", 0), Stranger) as server, serving(server):
+        place = f"127.0.0.1:{server.server_address[1]}"
+        rows = doctor(redis_url=f"redis://{place}", amqp_url=f"amqp://{place}")
+
+    assert "ENCOLA_REDIS_URL" in failure(rows, "redis")
+    assert "ENCOLA_AMQP_URL" in failure(rows, "rabbitmq")
 
 
 def failure(rows: dict[str, dict[str, str]], name: str) -> str:

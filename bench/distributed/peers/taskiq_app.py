@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 from taskiq.serializers import JSONSerializer
 from taskiq_aio_pika import AioPikaBroker
@@ -39,7 +40,7 @@ def submit(task: str, jobs: int) -> list[str]:
     return asyncio.run(_submit({"noop": noop, "nap": nap}[task], jobs))
 
 
-async def _submit(task: object, jobs: int) -> list[str]:
+async def _submit(task: Any, jobs: int) -> list[str]:
     waiting = iter(range(jobs))
     ids: list[str] = []
 

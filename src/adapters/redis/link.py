@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MovedError, NoScriptError, RedisError
+from redis.exceptions import MovedError, NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from encola.adapters.redis.nodes import Node
@@ -34,7 +34,7 @@ class RedisLink:
     """
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        self._home = self._node = node
         self._upkeep = Upkeep("commands", self._connect, self._serve)
         self._connection: AbstractConnection | None = None
         self._connected = asyncio.Event()
@@ -82,9 +82,12 @@ class RedisLink:
         except (NoScriptError, StoreUnavailable):
             raise
         except MovedError as moved:
-            self._node = self._node.at(moved.host, moved.port)
+            self._node = self._home.at(moved.host, moved.port)
             await connection.disconnect(nowait=True)
             raise StoreUnavailable("The shard has moved to another node.") from moved
+        except ReadOnlyError as error:
+            await connection.disconnect(nowait=True)  # it was the primary, and is no more
+            raise StoreUnavailable("Redis is a replica now.") from error
         except RedisError as error:
             raise StoreUnavailable(f"Redis refuses: {error}") from error
 
@@ -95,11 +98,12 @@ class RedisLink:
         except TimeoutError:
             pass
         if self._connection is None:
-            raise StoreUnavailable(f"There is no connection to {self._node}.")
+            raise StoreUnavailable(f"There is no connection to {self._home}.")
         return self._connection
 
     async def _connect(self) -> AbstractConnection:
-        return await self._node.connect()
+        node, self._node = self._node, self._home  # where a node was that is gone, nobody says MOVED
+        return await node.connect()
 
     async def _serve(self, connection: AbstractConnection) -> None:
         self._connection = connection

@@ -133,7 +133,6 @@ class RedisSubscriber:
 
     async def _serve(self, connection: AbstractConnection) -> None:
         self._is_connected = True
-        self._send(b"PING")  # a Redis that still loads its data refuses this, but would confirm channels
         names = list(self._channels)
         for start in range(0, len(names), BATCH):
             self._send(b"SUBSCRIBE", *names[start : start + BATCH])

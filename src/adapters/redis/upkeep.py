@@ -60,8 +60,7 @@ class Upkeep:
             self._pause = min(LONGEST_PAUSE, self._pause * 2)
 
     async def _once(self) -> None:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await self._connect()
+        connection = await self._connected()
         if self._pause > FIRST_PAUSE:
             logger.info("Redis is back for %s", self._purpose)
         began = time.monotonic()
@@ -71,6 +70,18 @@ class Upkeep:
             if time.monotonic() - began > LONGEST_PAUSE:
                 self._pause = FIRST_PAUSE
             await connection.disconnect(nowait=True)
+
+    async def _connected(self) -> AbstractConnection:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            connection = await self._connect()
+            try:
+                # A Redis that still loads its data takes connections, but refuses this.
+                await connection.send_command("PING", check_health=False)
+                await connection.read_response()
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+        return connection
 
 
 async def until_one_ends(*works: Coroutine[Any, Any, None]) -> None:

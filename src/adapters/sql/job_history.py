@@ -37,7 +37,7 @@ _FORGET = delete(history).where(history.c.position.in_(_OLDEST))
 
 
 class SqlJobHistory(JobHistory):
-    """Keeps events in a table of their own."""
+    """Keeps events in a table of their own; writing opens the database if it is not open yet."""
 
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
@@ -46,6 +46,7 @@ class SqlJobHistory(JobHistory):
     async def record(self, events: Sequence[JobEvent]) -> None:
         rows = [_row(event) for event in events]
         if rows:
+            await self._database.open()
             await self._database.write(lambda connection: connection.execute(self._record, rows))
 
     async def events(self, tenant: TenantId, job_id: JobId) -> Sequence[JobEvent]:
@@ -55,7 +56,12 @@ class SqlJobHistory(JobHistory):
 
     async def forget(self, before: datetime, *, limit: int) -> int:
         parameters = {"before": to_microseconds(before), "most": limit}
+        await self._database.open()
         return await self._database.write(lambda connection: connection.execute(_FORGET, parameters).rowcount)
+
+    async def close(self) -> None:
+        """Close the database; only for whoever shares it with nobody."""
+        await self._database.close()
 
 
 def _row(event: JobEvent) -> Parameters:

@@ -101,8 +101,10 @@ async def _connected(url: str) -> AsyncIterator[AbstractConnection]:
         async with asyncio.timeout(CONNECT_SECONDS):
             connection = await aiormq.connect(url)
     except InvalidFrameError as error:
-        # The library does not know the answer to this question, but says what it asked.
-        raise (_VirtualHostRefused() if "Connection.OpenOk" in str(error) else error) from error
+        # The library does not know the refusal for an answer, but says what it asked.
+        if "Connection.OpenOk" in str(error):
+            raise _VirtualHostRefused from error
+        raise
     try:
         yield connection
     finally:

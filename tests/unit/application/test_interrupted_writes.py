@@ -26,6 +26,10 @@ class GatedJobStore(InMemoryJobStore):
         self.written = asyncio.Event()
         self.lost_answers = 0
 
+    def forget_all(self) -> None:
+        """Lose every job, as a store that is restored from an older copy."""
+        self._state = MemoryState()
+
     async def save(self, job: Job) -> None:
         await super().save(job)
         self.written.set()
@@ -44,7 +48,9 @@ async def an_attempt() -> tuple[GatedJobStore, Attempt]:
     await store.save(claimed)
     clock = ManualClock(NOON)
     outputs = InMemoryJobOutputs(state, InProcessNotifier())
-    return store, Attempt(job=claimed, store=store, outputs=outputs, clock=clock, lease=LEASE)
+    return store, Attempt(
+        job=claimed, store=store, outputs=outputs, clock=clock, lease=LEASE, new_epoch=lambda: "anew"
+    )
 
 
 async def test_an_attempt_goes_on_after_its_handler_was_cancelled_in_the_middle_of_a_write() -> None:
@@ -88,3 +94,47 @@ async def test_a_lost_piece_of_output_ends_the_output_and_not_the_attempt() -> N
     await attempt.complete("done")
     stored = await store.get(attempt.job.tenant_id, attempt.job.id)
     assert stored.status is JobStatus.COMPLETED
+
+
+async def test_a_running_job_that_the_store_has_lost_is_kept_anew_at_its_next_write() -> None:
+    store, attempt = await an_attempt()
+    store.forget_all()
+
+    await attempt.complete("done")
+
+    stored = await store.get(attempt.job.tenant_id, attempt.job.id)
+    assert (stored.status, stored.result, stored.epoch) == (JobStatus.COMPLETED, "done", "anew")
+    assert not attempt.fenced
+
+
+async def test_a_running_job_that_the_store_has_lost_is_kept_anew_when_its_lease_is_renewed() -> None:
+    store, attempt = await an_attempt()
+    store.forget_all()
+
+    await attempt.verify()
+
+    assert await store.get(attempt.job.tenant_id, attempt.job.id) == attempt.job
+    assert not attempt.fenced
+    await attempt.complete("done")
+    assert attempt.job.status is JobStatus.COMPLETED
+
+
+async def test_of_two_attempts_at_a_lost_job_one_keeps_it_anew_and_the_other_is_fenced() -> None:
+    store, attempt = await an_attempt()
+    _, other = await an_attempt()
+    other.store = store
+    store.forget_all()
+
+    await attempt.verify()
+    await other.verify()
+
+    assert (attempt.fenced, other.fenced) == (False, True)
+
+
+async def test_an_attempt_whose_lease_went_to_another_is_fenced() -> None:
+    store, attempt = await an_attempt()
+    await store.save(attempt.job.lost(NOON))
+
+    await attempt.verify()
+
+    assert attempt.fenced
