@@ -59,8 +59,8 @@ class Child:
         """
         code = self.process.poll()
         if code is not None:
-            reason = self.said().get("error", {}).get("message", "it gave no reason")
-            raise Failed(f"{self.name} ended with code {code}: {reason} Its log is {self.log}")
+            error = self.said().get("error", {"message": "it gave no reason."})
+            raise Failed(f"{self.name} ended with code {code}: {error['message']} Its log: {self.log}")
 
 
 class Children:

@@ -63,31 +63,18 @@ def _change(job: Job) -> str:
     return str(job.status)
 
 
-WRITES: Mapping[str, Sequence[str]] = {
-    "api": ("add", "post", "cancelled"),
-    "worker": (
-        "claim",
-        "progress",
-        "completed",
-        "failed",
-        "retry",
-        "loss",
-        "due",
-        "hand-back",
-        "publish",
-        "take-due",
-        "renew",
-        "output",
-        "feed-read",
-        "feed-acknowledge",
-        "history-record",
-    ),
-}
-"""The writes that have a point before and after them, by the kind of process that makes most of them."""
+SUBMITS = ("add", "post", "cancelled")
+RUNS = ("claim", "progress", "completed", "failed", "retry", "hand-back", "output", "renew")
+KEEPERS = ("take-due", "publish", "due", "loss")
+RELAY = ("feed-read", "history-record", "feed-acknowledge")
 
-POINTS = tuple(
-    f"{when}-{write}" for writes in WRITES.values() for write in writes for when in ("before", "after")
-)
+
+def points_of(writes: Sequence[str]) -> list[str]:
+    """Return the points around these writes."""
+    return [f"{when}-{write}" for write in writes for when in ("before", "after")]
+
+
+POINTS = points_of([*SUBMITS, *RUNS, *KEEPERS, *RELAY])
 
 
 def _mined(**names: str | Naming) -> Callable[[Any], Any]:

@@ -60,6 +60,7 @@ class Stack(ABC):
         self.timings = timings or Timings()
         self.effects = self.folder / "effects"
         self.crashes = self.folder / "crashes"
+        self.crash_lock = asyncio.Lock()
         self.complaints: list[str] = []
         self.apis: list[EncolaProcess] = []
         self.workers: list[EncolaProcess] = []
@@ -169,8 +170,11 @@ class EmbeddedStack(Stack):
 
 
 async def _until_ready(process: EncolaProcess) -> None:
+    async def is_settled() -> bool:
+        return not process.is_running or await _is_ready(client, process)
+
     async with httpx.AsyncClient(timeout=2) as client:
-        is_ready = await becomes(lambda: _is_ready(client, process), READY_SECONDS)
+        is_ready = await becomes(is_settled, READY_SECONDS) and process.is_running
     assert is_ready, f"{process.name} did not become ready:\n{process.log_tail()}"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
+from encola.testing.loopback import free_ports
 from encola.testing.servers import RedisServer
 
 LAST_SLOT = 16383
@@ -14,7 +15,12 @@ OPTIONS = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
 
 def start_cluster(folder: Path, nodes: int) -> list[RedisServer]:
     """Start so many nodes, which share the slots evenly and know each other."""
-    servers = [RedisServer(folder / str(number), options=OPTIONS) for number in range(nodes)]
+    # By itself a node takes its port + 10000 for the others, which the system may have given away.
+    buses = free_ports(nodes)
+    servers = [
+        RedisServer(folder / str(number), options={**OPTIONS, "cluster-port": str(bus)})
+        for number, bus in enumerate(buses)
+    ]
     for number, server in enumerate(servers):
         server.start()
         with Redis.from_url(server.url) as client:
@@ -22,7 +28,7 @@ def start_cluster(folder: Path, nodes: int) -> list[RedisServer]:
             client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
             client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
             if number:
-                client.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port)
+                client.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port, buses[0])
     for server in servers:
         _wait_until_whole(server)
     return servers

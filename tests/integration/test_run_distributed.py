@@ -42,10 +42,15 @@ class Trial:
         """Return what it printed so far."""
         return Path(self._output.name).read_text()
 
+    @property
+    def log(self) -> str:
+        """Return what it and its processes printed."""
+        return self.output + "".join(log.read_text() for log in self.folder.glob("*.log"))
+
     def urls(self) -> list[str]:
         """Return where its APIs answer, as soon as they do."""
         until(lambda: "Stop: Ctrl-C" in self.output or self.process.poll() is not None, READY_SECONDS)
-        assert self.process.poll() is None, self.output
+        assert self.process.poll() is None, self.log
         return re.findall(r"http://[\d.:]+", self.output.partition("Servers:")[0])
 
     def started(self) -> set[int]:
@@ -94,10 +99,10 @@ def test_a_job_given_to_one_api_ends_before_the_eyes_of_the_other_and_nothing_is
 
     assert last["type"] == "job_completed"
     assert last["result"]["documents"]
-    assert code == 0, trial.output
+    assert code == 0, trial.log
     assert len(started) > 6
     until(lambda: not alive(started), 5)
-    assert "Traceback" not in logs(trial)
+    assert "Traceback" not in trial.log
 
 
 def test_the_next_start_has_what_the_last_one_kept_and_a_child_that_dies_ends_it(
@@ -151,11 +156,6 @@ def worker_of(trial: Trial) -> int:
     """Return the process of the first worker."""
     line = next(line for line in (trial.folder / "worker-1.log").read_text().splitlines() if "pid" in line)
     return int(json.loads(line)["pid"])
-
-
-def logs(trial: Trial) -> str:
-    """Return what Encola's processes printed."""
-    return trial.output + "".join(log.read_text() for log in trial.folder.glob("*.log"))
 
 
 def until(condition: Callable[[], bool], seconds: float) -> None:

@@ -40,7 +40,7 @@ class Node:
         make = options.pop("connection_class", Connection)
         connection: AbstractConnection = make(
             # A connection that is silent is not in trouble: who asks sets a limit to the answer.
-            **{"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": None, "protocol": 2, **options}
+            **{"socket_connect_timeout": CONNECT_SECONDS, **options, "socket_timeout": None, "protocol": 2}
         )
         await connection.connect()  # type: ignore[no-untyped-call]
         return connection

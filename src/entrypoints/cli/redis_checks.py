@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    InvalidResponse,
     MovedError,
     NoPermissionError,
     OutOfMemoryError,
@@ -58,6 +59,7 @@ _TROUBLES: Final = (
     Trouble(TimeoutError, *_SILENT),
     Trouble(RedisConnectionError, *_UNREACHABLE),
     Trouble(OSError, *_UNREACHABLE),
+    Trouble(InvalidResponse, "is not Redis, or not at this port", "correct ENCOLA_REDIS_URL"),
     Trouble(
         RedisError,
         "refuses to work",

@@ -62,6 +62,9 @@ def _finding(name: str, place: str, error: BaseException, troubles: Sequence[Tro
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """Yield the error and what led to it; where one was raised twice, they can lead to each other."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
         yield error
+        seen.append(error)
         error = error.__cause__ or error.__context__

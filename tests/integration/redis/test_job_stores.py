@@ -3,16 +3,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis import Redis
 from redis_clusters import start_cluster
+from redis_stores import redis_stores
 
-from encola.adapters.redis import (
-    RedisJobCatalog,
-    RedisJobFeed,
-    RedisJobOutputs,
-    RedisJobStore,
-    RedisLinks,
-    RedisNotifier,
-    RedisWorkBoard,
-)
 from encola.testing.contracts import (
     JobCatalogContract,
     JobFeedContract,
@@ -43,21 +35,8 @@ class OnRedis:
 
     @pytest.fixture
     async def stores(self, url: str) -> AsyncIterator[Stores]:
-        links = RedisLinks(url)
-        notifier = RedisNotifier(links)
-        await links.open()
-        await notifier.open()
-        [(link, keys)] = links.all()
-        yield Stores(
-            jobs=RedisJobStore(links),
-            board=RedisWorkBoard(links),
-            catalog=RedisJobCatalog(links),
-            feed=RedisJobFeed(link, keys),
-            outputs=RedisJobOutputs(links),
-            notifier=notifier,
-        )
-        await notifier.close()
-        await links.close()
+        async with redis_stores(url) as stores:
+            yield stores
 
 
 class TestRedisJobStore(OnRedis, JobStoreContract): ...
