@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run run-distributed test lint bench lock docs
+.PHONY: help run run-distributed test chaos lint bench lock docs
 
 UV ?= $(or $(wildcard .venv/bin/uv),uv)
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes \
@@ -20,6 +20,11 @@ test:  ## Run every test
 	@scripts/bootstrap dev
 	.venv/bin/python -m pytest tests/unit
 	.venv/bin/python -m pytest tests/integration
+	.venv/bin/python -m pytest tests/chaos
+
+chaos:  ## Kill, cut and wipe for ten minutes under load, and count what is lost (OPTIONS=…)
+	@scripts/bootstrap dev
+	.venv/bin/python -m tests.chaos $(OPTIONS)
 
 lint:  ## Check format, lint, types and layers
 	@scripts/bootstrap dev

@@ -81,9 +81,9 @@ NO_OPS = (
     ),
     Contender(
         name="Taskiq",
-        settings="RabbitMQ, classic queue, prefetch 100; Redis results; 2 processes",
+        settings="RabbitMQ, classic queue, prefetch 100; Redis results; 2 processes, 30 tasks at once",
         module="taskiq_app",
-        workers=((*_TASKIQ, "--workers", "2"),),
+        workers=((*_TASKIQ, "--workers", "2", "--max-async-tasks", "30"),),
         consumers=2,
         queues=_TASKIQ_QUEUES,
         outcome=_TASKIQ_OUTCOME,
@@ -91,9 +91,9 @@ NO_OPS = (
     ),
     Contender(
         name="Dramatiq",
-        settings="RabbitMQ, Redis results; 2 processes of 2 threads; keeps no states",
+        settings="RabbitMQ, Redis results; 2 processes of 16 threads; keeps no states",
         module="dramatiq_app",
-        workers=((PEERS / "dramatiq", f"{APP}.dramatiq_app", "--processes", "2", "--threads", "2"),),
+        workers=((PEERS / "dramatiq", f"{APP}.dramatiq_app", "--processes", "2", "--threads", "16"),),
         consumers=2,
         queues=_DRAMATIQ_QUEUES,
         outcome=Outcome("LINDEX", ("0",), b'"ok":true'),

@@ -60,7 +60,6 @@ class Stack(ABC):
         self.timings = timings or Timings()
         self.effects = self.folder / "effects"
         self.crashes = self.folder / "crashes"
-        self.crash_lock = asyncio.Lock()
         self.complaints: list[str] = []
         self.apis: list[EncolaProcess] = []
         self.workers: list[EncolaProcess] = []

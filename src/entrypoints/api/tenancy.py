@@ -44,7 +44,9 @@ def context_of(headers: Mapping[str, str]) -> ExecutionContext:
 
     :raises InvalidContext: an identifier is outside the grammar
     """
-    values = {name: present(headers.get(header)) for name, header in _HEADERS.items()}
+    # Each look-up of the framework's walks over all headers; the first of one name counts.
+    sent = dict(reversed(list(headers.items())))
+    values = {name: present(sent.get(header)) for name, header in _HEADERS.items()}
     values["tenant_id"] = values["tenant_id"] or DEFAULT_TENANT
     if values["traceparent"] and not _TRACEPARENT.fullmatch(values["traceparent"]):
         values["traceparent"] = None  # an unreadable trace is ignored, as W3C Trace Context asks
