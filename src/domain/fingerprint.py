@@ -35,6 +35,10 @@ def fingerprint(job_type: str, params: JSON, context: ExecutionContext) -> str:
     return "sha256:" + hashlib.sha256(f"[{body}]".encode()).hexdigest()
 
 
+# Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
+_spell_simple = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _spell(value: JSON) -> str:
     if isinstance(value, float):
         return _spell_number(value)
@@ -43,7 +47,7 @@ def _spell(value: JSON) -> str:
     if isinstance(value, dict):
         names = sorted(value, key=lambda name: name.encode("utf-16-be"))
         return "{" + ",".join(f"{_spell(name)}:{_spell(value[name])}" for name in names) + "}"
-    return json.dumps(value, ensure_ascii=False)
+    return _spell_simple(value)
 
 
 def _spell_number(number: float) -> str:

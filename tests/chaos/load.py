@@ -33,11 +33,16 @@ class Purchase:
 
 
 class Load:
-    """Carries out the orders, each at its time."""
+    """Carries out the orders, each at its time.
+
+    :ivar purchases: the orders that were begun
+    """
 
     def __init__(self, front: Front, orders: Sequence[Order]) -> None:
-        self.purchases = [Purchase(order=order) for order in orders]
+        self.purchases: list[Purchase] = []
+        self._orders = orders
         self._front = front
+        self._is_over = False
         self._places = asyncio.Semaphore(AT_ONCE)
         self._watchers = Watchers(front.urls)
 
@@ -45,10 +50,17 @@ class Load:
         """Return when every order was accepted, or given up."""
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
-            for purchase in self.purchases:
-                await asyncio.sleep(began + purchase.order.at - time.monotonic())
+            for order in self._orders:
+                await asyncio.sleep(began + order.at - time.monotonic())
                 await self._places.acquire()
-                group.create_task(self._serve(purchase))
+                if self._is_over:
+                    return
+                self.purchases.append(Purchase(order=order))
+                group.create_task(self._serve(self.purchases[-1]))
+
+    def stop(self) -> None:
+        """Begin with no further order."""
+        self._is_over = True
 
     async def end(self, watchers_seconds: float) -> None:
         """Return when each watcher saw the end of its job; those that do not in time are stopped."""

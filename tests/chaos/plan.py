@@ -130,7 +130,9 @@ def _params(chance: Random, kind: str) -> dict[str, Any]:
     if kind == "progress":
         return {"steps": chance.randint(2, 6), "pause": chance.uniform(0, 0.15)}
     if kind in ("sleepy", "threaded"):
-        return {"seconds": chance.uniform(0.05, 0.8)}
+        # Some take longer than a worker that is asked to end waits, and than a lease lasts.
+        longest = 5.0 if chance.random() < 0.15 else 0.8
+        return {"seconds": chance.uniform(0.05, longest)}
     if kind == "flaky":
         return {"failures": chance.randint(1, 2)}
     if kind == "talkative":

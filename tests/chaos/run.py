@@ -44,12 +44,14 @@ async def run(
     kinds: Mapping[str, Fault],
     *,
     history_is_down: bool = False,
+    ends_with_faults: bool = False,
     patience: Patience = PATIENT,
     say: Say = lambda text: None,
 ) -> Outcome:
     """Carry out the plan on a stack that runs, and judge what came of it.
 
-    With ``history_is_down`` the history service only comes up when everything else is over.
+    With ``history_is_down`` the history service only comes up when everything else is over. With
+    ``ends_with_faults`` no order is begun after the last fault, so that the plan may hold too many.
     """
     troubles = Troubles()
     if not history_is_down:
@@ -59,7 +61,9 @@ async def run(
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(load.run())
-                group.create_task(inject(stack, kinds, plan.faults, troubles))
+                await inject(stack, kinds, plan.faults, troubles)
+                if ends_with_faults:
+                    load.stop()
             say("all is submitted, all faults are over")
             await stack.heal()
             await _until_quiet(front, patience.jobs)

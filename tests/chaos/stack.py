@@ -42,6 +42,7 @@ class Stack(ABC):
     :ivar history: the service that is told what happens, away at first
     :ivar effects: folder with the lines that handlers write
     :ivar crashes: folder with the points at which a process is to die, or died
+    :ivar crash_lock: held by whoever waits for one of them
     :ivar complaints: what processes did that they should not, as sentences
     """
 
@@ -60,6 +61,7 @@ class Stack(ABC):
         self.timings = timings or Timings()
         self.effects = self.folder / "effects"
         self.crashes = self.folder / "crashes"
+        self.crash_lock = asyncio.Lock()
         self.complaints: list[str] = []
         self.apis: list[EncolaProcess] = []
         self.workers: list[EncolaProcess] = []
@@ -99,6 +101,18 @@ class Stack(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._exits.aclose()
+
+    async def until_able(self) -> bool:
+        """Return ``True`` when at least one API answers and one worker works, ``False`` if never."""
+        async with httpx.AsyncClient(timeout=2) as client:
+            for places in (self.apis, self.workers):
+
+                async def is_one_ready(places: Sequence[EncolaProcess] = places) -> bool:
+                    return any([await _is_ready(client, process) for process in places])
+
+                if not await becomes(is_one_ready, READY_SECONDS):
+                    return False
+        return True
 
     async def heal(self) -> None:
         """Bring back whatever a fault may have left away."""

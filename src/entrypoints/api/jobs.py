@@ -14,6 +14,7 @@ from encola.application.submit_job import Submission, Submitted
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.job import Job, JobStatus
 from encola.domain.json_value import JSON
+from encola.entrypoints.api.headers import CONTEXT, KEY, PREFER, reads
 from encola.entrypoints.api.problems import answers
 from encola.entrypoints.api.responses import (
     MAX_WAIT,
@@ -36,24 +37,14 @@ from encola.entrypoints.api.schemas import (
     job_view,
 )
 from encola.entrypoints.api.strict import StrictRoute
-from encola.entrypoints.api.tenancy import request_context, request_tenant, use_cases_of
+from encola.entrypoints.api.tenancy import context_of, request_tenant, use_cases_of
 from encola.entrypoints.use_cases import UseCases
 
 router = APIRouter(route_class=StrictRoute)
 internal = APIRouter(route_class=StrictRoute, tags=["internal"])
 
-Context = Annotated[ExecutionContext, Depends(request_context)]
 Tenant = Annotated[TenantId, Depends(request_tenant)]
 JobIdPath = Annotated[str, Path(description="the id that the submit answered with", max_length=100)]
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="the same key, the same job, for 24 h",
-        json_schema_extra={"minLength": 1, "maxLength": 255},
-    ),
-]
-Preference = Annotated[str | None, Header(alias="Prefer", description="`wait=5` waits so long for the end")]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 
 _SUBMIT = answers(400, 403, 413, 415, 422, 503) | {
@@ -68,18 +59,16 @@ _CHANGE = answers(400, 403, 404, 409, 422, 503)
     response_model=JobView,
     responses=_SUBMIT,
     tags=["jobs"],
+    openapi_extra=reads(*CONTEXT, KEY, PREFER),
 )
 async def execute_agent(
     request: Request,
     agent_id: Name,
     body: ExecuteAgent,
-    context: Context,
-    key: Key = None,
-    prefer: Preference = None,
 ) -> Response:
     """Ask an agent; the answer comes as a job."""
     params = _agent_params(agent_id, body.input, body.collection_id, body.use_auto_federation)
-    context = _for_agent(context, agent_id, body.collection_id)
+    context = _for_agent(context_of(request.headers), agent_id, body.collection_id)
     return await _submit(
         request,
         Submission(
@@ -88,17 +77,22 @@ async def execute_agent(
     )
 
 
-@router.post("/jobs", status_code=202, response_model=JobView, responses=_SUBMIT, tags=["jobs"])
-async def submit_job(
-    request: Request, body: NewJob, context: Context, key: Key = None, prefer: Preference = None
-) -> Response:
+@router.post(
+    "/jobs",
+    status_code=202,
+    response_model=JobView,
+    responses=_SUBMIT,
+    tags=["jobs"],
+    openapi_extra=reads(*CONTEXT, KEY, PREFER),
+)
+async def submit_job(request: Request, body: NewJob) -> Response:
     """Submit a job of any type."""
     return await _submit(
         request,
         Submission(
             type=body.type,
             params=body.params,
-            context=context,
+            context=context_of(request.headers),
             queue=body.queue,
             priority=body.priority,
             delay=_seconds(body.delay),
@@ -196,15 +190,14 @@ async def retry_job(request: Request, job_id: JobIdPath, tenant: Tenant) -> Resp
     status_code=202,
     response_model=Enqueued,
     responses=answers(400, 403, 413, 415, 422, 503),
+    openapi_extra=reads(*CONTEXT, KEY),
 )
-async def enqueue_agent(
-    request: Request, response: Response, body: EnqueueAgent, context: Context, key: Key = None
-) -> dict[str, object]:
+async def enqueue_agent(request: Request, response: Response, body: EnqueueAgent) -> dict[str, object]:
     """Ask an agent, as another service does."""
     submission = Submission(
         type="agent_execution",
         params=_agent_params(body.agent_id, body.input_text, body.collection_id, body.use_auto_federation),
-        context=_for_agent(context, body.agent_id, body.collection_id),
+        context=_for_agent(context_of(request.headers), body.agent_id, body.collection_id),
         priority=body.priority,
         idempotency_key=idempotency_key(request),
     )

@@ -1,6 +1,7 @@
 """Keeping foreign pages out of a server that asks nobody who they are."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ class LocalHosts:
     def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
         self._app = app
         self._allowed = frozenset(allowed)
+        self._is_ours = lru_cache(maxsize=1000)(self._is_one_of_ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -33,7 +35,7 @@ class LocalHosts:
             response = problem(Request(scope), 403, "foreign_host", detail)
             await response(scope, receive, send)
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_one_of_ours(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
             return name in self._allowed or name == "localhost" or ip_address(name).is_loopback

@@ -1,9 +1,10 @@
 """Answers about one job, spelt alike on every route."""
 
+import json
 import re
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from encola.application.follow_job import Since
 from encola.domain.job import Job
@@ -11,6 +12,9 @@ from encola.entrypoints.api.problems import Refused
 from encola.entrypoints.api.schemas import etag_of, job_view
 
 MAX_WAIT = 60.0
+
+# Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", re.IGNORECASE)
 
@@ -22,10 +26,11 @@ def api_base(request: Request) -> str:
 
 def job_response(
     request: Request, job: Job, *, status: int = 200, headers: dict[str, str] | None = None
-) -> JSONResponse:
+) -> Response:
     """Return the job's resource with its validator."""
     fields = {"ETag": etag_of(job), "Cache-Control": "no-store", **(headers or {})}
-    return JSONResponse(job_view(job, api_base(request)), status_code=status, headers=fields)
+    content = _encode(job_view(job, api_base(request)))
+    return Response(content, status_code=status, headers=fields, media_type="application/json")
 
 
 def not_modified(job: Job) -> Response:

@@ -7,7 +7,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from encola.domain.event import error_fields, progress_fields, rfc3339
 from encola.domain.job import Job, JobStatus, Priority
-from encola.domain.record import dump_job
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
@@ -157,9 +156,14 @@ class QueueMetrics(BaseModel):
 
 def job_view(job: Job, base: str) -> dict[str, Any]:
     """Return the job's resource; ``base`` is the path under which the API lies."""
-    record = dump_job(job)
     return {
-        **{name: record[name] for name in ("type", "queue", "params", "tags", "attempt", "seq", "epoch")},
+        "type": job.type,
+        "queue": job.queue,
+        "params": job.params,
+        "tags": list(job.tags),
+        "attempt": job.attempt,
+        "seq": job.seq,
+        "epoch": job.epoch,
         "job_id": job.id,
         "task_id": job.id,
         "job_type": job.type,

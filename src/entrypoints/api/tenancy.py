@@ -26,7 +26,6 @@ TenantHeader = Annotated[
         json_schema_extra={"pattern": "^[A-Za-z0-9._@-]{0,64}$"},
     ),
 ]
-NameHeader = Annotated[str | None, Header(json_schema_extra={"pattern": "^[A-Za-z0-9._:@-]{0,128}$"})]
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 FOREIGN_ORIGIN = "Pages of this origin are not allowed here; see ENCOLA_ALLOWED_ORIGINS."
 
@@ -51,17 +50,6 @@ def context_of(headers: Mapping[str, str]) -> ExecutionContext:
     if values["traceparent"] and not _TRACEPARENT.fullmatch(values["traceparent"]):
         values["traceparent"] = None  # an unreadable trace is ignored, as W3C Trace Context asks
     return ExecutionContext.from_mapping(values)
-
-
-async def request_context(
-    request: Request,
-    x_tenant_id: TenantHeader = None,
-    x_agent_id: NameHeader = None,
-    x_conversation_id: NameHeader = None,
-    x_collection_id: NameHeader = None,
-) -> ExecutionContext:
-    """Give a route its caller's context; the parameters stand here for the OpenAPI document."""
-    return context_of(request.headers)
 
 
 async def request_tenant(
