@@ -36,6 +36,7 @@ lint:  ## Check format, lint, types and layers
 bench:  ## Measure, and compare with the alternatives
 	@scripts/bootstrap dev
 	.venv/bin/python -m bench
+	.venv/bin/python -m bench distributed
 
 docs:  ## Write the pages that are generated from the code
 	@scripts/bootstrap dev
