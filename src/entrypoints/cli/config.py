@@ -73,6 +73,8 @@ def _masked_url(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return MASK
+    if "@" in parts.path + parts.query + parts.fragment:
+        return MASK  # a password with a slash that nobody escaped looks like a host and a path
     credentials, at, host = parts.netloc.rpartition("@")
     netloc = f"{MASK}@{host}" if at and credentials else parts.netloc
     return urlunsplit(parts._replace(netloc=netloc, query=MASK if parts.query else ""))

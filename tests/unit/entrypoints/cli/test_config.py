@@ -42,6 +42,7 @@ def test_secrets_are_masked(flags: list[str], encola: Callable, monkeypatch: pyt
     monkeypatch.setenv("ENCOLA_AMQP_URL", "amqp://me:hunter2@mq/")
     monkeypatch.setenv("ENCOLA_LLM_URL", "http://me:hunter2@llm/v1?key=hunter2")
     monkeypatch.setenv("ENCOLA_SERVICES__QUERY", "https://hunter2@query.example/base")
+    monkeypatch.setenv("ENCOLA_SERVICES__AGENT", "https://me:hunter2/2@agent.example/base")
 
     out = encola("config", "show", *flags).out
 
