@@ -16,14 +16,15 @@ run-distributed:  ## Start Redis, RabbitMQ, two APIs and two workers, and print 
 	@scripts/bootstrap distributed
 	@exec .venv/bin/python scripts/run_distributed.py
 
-test:  ## Run every test
+test:  ## Run every test but the long ones of `make chaos`
 	@scripts/bootstrap dev
 	.venv/bin/python -m pytest tests/unit
-	.venv/bin/python -m pytest tests/integration
-	.venv/bin/python -m pytest tests/chaos
+	.venv/bin/python -m pytest tests/integration -n 2 --dist loadfile
+	.venv/bin/python -m pytest tests/chaos/test_invariants.py tests/chaos/test_short_run.py
 
-chaos:  ## Kill, cut and wipe for ten minutes under load, and count what is lost (OPTIONS=…)
+chaos:  ## Die at every write, plant bugs, then kill, cut and wipe for ten minutes and count (OPTIONS=…)
 	@scripts/bootstrap dev
+	.venv/bin/python -m pytest tests/chaos/test_crash_points.py tests/chaos/test_planted_bugs.py
 	.venv/bin/python -m tests.chaos $(OPTIONS)
 
 lint:  ## Check format, lint, types and layers

@@ -56,7 +56,8 @@ async def _run(
 ) -> Outcome:
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="encola-chaos-"))
     _say(f"logs and data are in {folder}")
-    async with stack_type(folder, app=APP) as stack:
+    environment = {"ENCOLA_QUEUE_TYPE": asked.queue_type}
+    async with stack_type(folder, app=APP, environment=environment) as stack:
         return await run(stack, plan, kinds, history_is_down=asked.history_down, say=_say)
 
 
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--history-down", action="store_true", help="the history service is away all the time"
     )
+    parser.add_argument("--queue-type", choices=["classic", "quorum"], default="classic")
     parser.add_argument("--folder", type=Path, help="for logs and data, instead of a new one")
     return parser
 

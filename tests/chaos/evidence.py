@@ -95,6 +95,7 @@ class Evidence:
     :ivar crashes: the marked points at which processes died
     :ivar listed: the ids that each tenant is shown in its list of jobs
     :ivar remains: how much is left of what should be gone, by name
+    :ivar sent: how many messages were sent by others than the processes, by kind
     :ivar complaints: whatever else should not have been, as sentences
     """
 
@@ -106,6 +107,7 @@ class Evidence:
     listed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     remains: Mapping[str, int] = field(default_factory=dict)
     complaints: Sequence[str] = ()
+    sent: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_effects(folder: Path) -> dict[str, list[Line]]:

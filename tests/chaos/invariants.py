@@ -162,6 +162,7 @@ def wrong_outcomes(story: Story) -> Iterator[str]:
     outcome = f"{last['status']}:{last.get('error_info', {}).get('code', '')}"
     allowed = {
         "broken": {"failed:never"},
+        "hanging": {"failed:timeout"},
         "poison": {"failed:poisoned"},
     }.get(story.order.type, {"completed:"})
     if losses_of(story) >= LOSSES_UNTIL_POISONED:

@@ -89,6 +89,30 @@ async def broken(ctx: JobContext, params: Params) -> Params:
     raise JobFailed("Never.", code="never")
 
 
+async def hanging(ctx: JobContext, params: Params) -> Params:
+    note(ctx, "start")
+    await asyncio.sleep(3600)
+    return ended(ctx)
+
+
+async def stubborn(ctx: JobContext, params: Params) -> Params:
+    """Swallow the cancellation, and go on writing all the same."""
+    note(ctx, "start")
+    try:
+        await asyncio.sleep(params["seconds"])
+    except asyncio.CancelledError:
+        await asyncio.sleep(params["seconds"])
+    await ctx.progress(1, 1, f"attempt {ctx.attempt}")
+    return ended(ctx)
+
+
+async def blocking(ctx: JobContext, params: Params) -> Params:
+    """Hold up the loop, as careless handlers do."""
+    note(ctx, "start")
+    time.sleep(params["seconds"])  # noqa: ASYNC251 - this is the fault
+    return ended(ctx)
+
+
 async def talkative(ctx: JobContext, params: Params) -> Params:
     note(ctx, "start")
     answer = ctx.output("answer")
@@ -112,6 +136,9 @@ def declare(app: Encola) -> Encola:
     app.job("threaded", queue="query_tasks")(threaded)
     app.job("flaky", retries=20)(flaky)
     app.job("broken")(broken)
+    app.job("hanging", timeout=1)(hanging)
+    app.job("stubborn")(stubborn)
+    app.job("blocking")(blocking)
     app.job("talkative", queue="query_tasks")(talkative)
     app.job("poison", queue="embedding_tasks")(poison)
     return app

@@ -83,6 +83,9 @@ _TYPES: Mapping[str, float] = {
     "flaky": 8,
     "talkative": 7,
     "broken": 4,
+    "hanging": 2,
+    "stubborn": 3,
+    "blocking": 1,
 }
 
 
@@ -109,7 +112,7 @@ def make_plan(
 def _order(chance: Random, number: int, jobs: int, seconds: float, is_poison: bool) -> Order:
     tenant = chance.choice(TENANTS)
     kind = "poison" if is_poison else chance.choices(list(_TYPES), list(_TYPES.values()))[0]
-    is_cancelled = not is_poison and chance.random() < 0.08
+    is_cancelled = not is_poison and chance.random() < (0.4 if kind == "stubborn" else 0.08)
     is_delayed = not is_poison and chance.random() < 0.05
     return Order(
         number=number,
@@ -133,6 +136,8 @@ def _params(chance: Random, kind: str) -> dict[str, Any]:
         # Some take longer than a worker that is asked to end waits, and than a lease lasts.
         longest = 5.0 if chance.random() < 0.15 else 0.8
         return {"seconds": chance.uniform(0.05, longest)}
+    if kind in ("stubborn", "blocking"):
+        return {"seconds": chance.uniform(0.1, 0.6)}
     if kind == "flaky":
         return {"failures": chance.randint(1, 2)}
     if kind == "talkative":

@@ -65,6 +65,7 @@ def _numbers(outcome: Outcome) -> list[str]:
         "watchers": f"{len(watches)} with {sum(watch.connections for watch in watches)} connections",
         "told to the history": _told(evidence),
         "faults": _counted(Counter(trouble.kind for trouble in evidence.troubles)) or "none",
+        "sent besides": _counted(Counter(evidence.sent)) or "nothing",
         "crash points hit": _counted(Counter(evidence.crashes.values())) or "none",
         "processes": str(len(evidence.lives)),
     }

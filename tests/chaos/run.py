@@ -93,6 +93,7 @@ async def _gather(stack: Stack, front: Front, load: Load, troubles: Troubles, pa
         crashes=crashes_in(stack.crashes),
         listed=await list_jobs(front),
         remains=await _remains(stack, patience.remains),
+        sent=stack.sent,
         complaints=[*front.surprises, *stack.complaints],
     )
 

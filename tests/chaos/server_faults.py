@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from encola.testing.private_server import PrivateServer
 from encola.testing.tcp_proxy import TcpProxy, Way
 from tests.chaos.distributed import DistributedStack
-from tests.chaos.duplicates import redeliver
 from tests.chaos.faults import PROCESS_FAULTS, Fault
+from tests.chaos.messages import redeliver, send_foreign
 from tests.chaos.plan import FaultRange, PlannedFault
 from tests.chaos.stack import Stack
 from tests.chaos.troubles import Troubles
@@ -37,10 +37,11 @@ class _OnServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _OnTheWay:
-    """A fault of the network, of one process or of all: ``begin`` it, and ``resume`` after a while."""
+    """A fault of the network, of one process or of all: ``begin`` it, and ``end`` it after a while."""
 
     name: str
     begin: Callable[[TcpProxy, PlannedFault], None]
+    end: Callable[[TcpProxy], None] = TcpProxy.resume
 
     async def __call__(self, stack: Stack, fault: PlannedFault, troubles: Troubles) -> None:
         assert isinstance(stack, DistributedStack)
@@ -51,7 +52,7 @@ class _OnTheWay:
                 self.begin(ways[name], fault)
             await asyncio.sleep(fault.lasts)
             for name in hit:
-                ways[name].resume()
+                self.end(ways[name])
 
 
 def _hit(stack: Stack, fault: PlannedFault) -> Sequence[str]:
@@ -119,7 +120,11 @@ async def _drop_queues(stack: DistributedStack, fault: PlannedFault) -> None:
 
 
 async def _redeliver(stack: DistributedStack, fault: PlannedFault) -> None:
-    await redeliver(stack.rabbit.url, fault.lasts, fault.victim)
+    stack.sent["messages given twice"] += await redeliver(stack.rabbit.url, fault.lasts, fault.victim)
+
+
+async def _send_foreign(stack: DistributedStack, fault: PlannedFault) -> None:
+    stack.sent["foreign messages"] += await send_foreign(stack.rabbit.url)
 
 
 def _cut(way: TcpProxy, fault: PlannedFault) -> None:
@@ -140,6 +145,15 @@ def _freeze(way: TcpProxy, fault: PlannedFault) -> None:
     way.freeze(*ways[fault.victim % len(ways)])
 
 
+def _mute(way: TcpProxy, fault: PlannedFault) -> None:
+    way.freeze(Way.TO_CLIENT)
+
+
+def _lose_answers(way: TcpProxy) -> None:
+    way.cut()
+    way.resume()
+
+
 def _of_redis(do: Do, weight: float, shortest: float, longest: float) -> Fault:
     return Fault(run=_OnServer(name="redis", do=do), range=_range(weight, shortest, longest))
 
@@ -148,8 +162,8 @@ def _of_rabbit(do: Do, weight: float, shortest: float, longest: float) -> Fault:
     return Fault(run=_OnServer(name="rabbit", do=do), range=_range(weight, shortest, longest))
 
 
-def _on_the_way(name: str, begin: Callable[[TcpProxy, PlannedFault], None], longest: float) -> Fault:
-    return Fault(run=_OnTheWay(name=name, begin=begin), range=_range(1, 0, longest))
+def _on_the_way(on_the_way: _OnTheWay, longest: float) -> Fault:
+    return Fault(run=on_the_way, range=_range(1, 0, longest))
 
 
 def _range(weight: float, shortest: float, longest: float) -> FaultRange:
@@ -168,14 +182,16 @@ ALL_FAULTS: Mapping[str, Fault] = {
     "alarm_rabbit": _of_rabbit(_alarm_rabbit, 1, 1, 8),
     "drop_queues": _of_rabbit(_drop_queues, 1, 0, 0),
     "redeliver": _of_rabbit(_redeliver, 2, 1, 5),
+    "send_foreign": _of_rabbit(_send_foreign, 1, 0, 0),
     **{
-        f"{name}_{server}": _on_the_way(server, begin, longest)
+        f"{name}_{server}": _on_the_way(_OnTheWay(name=server, begin=begin, end=end), longest)
         for server in ("redis", "rabbit")
-        for name, begin, longest in (
-            ("cut", _cut, 0.0),
-            ("refuse", _refuse, 4.0),
-            ("delay", _delay, 6.0),
-            ("freeze", _freeze, 8.0),
+        for name, begin, end, longest in (
+            ("cut", _cut, TcpProxy.resume, 0.0),
+            ("refuse", _refuse, TcpProxy.resume, 4.0),
+            ("delay", _delay, TcpProxy.resume, 6.0),
+            ("freeze", _freeze, TcpProxy.resume, 8.0),
+            ("mute", _mute, _lose_answers, 0.5),
         )
     },
 }

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Stack(ABC):
     :ivar crashes: folder with the points at which a process is to die, or died
     :ivar crash_lock: held by whoever waits for one of them
     :ivar complaints: what processes did that they should not, as sentences
+    :ivar sent: how many messages were sent by others than the processes, by kind
     """
 
     history: HistoryService
@@ -63,6 +65,7 @@ class Stack(ABC):
         self.crashes = self.folder / "crashes"
         self.crash_lock = asyncio.Lock()
         self.complaints: list[str] = []
+        self.sent: Counter[str] = Counter()
         self.apis: list[EncolaProcess] = []
         self.workers: list[EncolaProcess] = []
         self._app = app

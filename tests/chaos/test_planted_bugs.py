@@ -29,8 +29,8 @@ def plan_of(jobs: int, seconds: float, faults: Sequence[PlannedFault] = ()) -> P
     return replace(plan, faults=faults)
 
 
-# Every worker is paused beyond its lease in turn, while it holds jobs.
-PAUSES = [after(1.0 + turn, "pause_worker", lasts=5.0, victim=turn) for turn in (0, 1)]
+# The workers are paused beyond their leases by turns, while they hold jobs.
+PAUSES = [after(1.0 + 3 * turn, "pause_worker", lasts=4.0, victim=turn) for turn in range(6)]
 # The queue fills while no worker takes anything, and is gone before one does.
 WIPE = [*(after(1.0, "pause_worker", lasts=2.0, victim=turn) for turn in (0, 1)), after(2.0, "wipe_rabbit")]
 # A claim takes the better part of a second, and now and then its worker dies before it is made.
@@ -60,8 +60,8 @@ async def test_without_a_planted_bug_the_embedded_profile_breaks_nothing(tmp_pat
 
 
 async def test_without_a_planted_bug_the_distributed_profile_breaks_nothing(tmp_path: Path) -> None:
-    later = [replace(fault, at=fault.at + 8) for fault in SLOW_CLAIMS]
-    plan = plan_of(300, 15, [*PAUSES, *WIPE, *later])
+    later = [replace(fault, at=fault.at + 22) for fault in SLOW_CLAIMS]
+    plan = plan_of(700, 29, [*PAUSES, *WIPE, *later])
 
     outcome = await outcome_of(distributed(tmp_path, "jobs:app"), plan, IMPATIENT)
 
@@ -69,13 +69,16 @@ async def test_without_a_planted_bug_the_distributed_profile_breaks_nothing(tmp_
 
 
 async def test_a_store_without_a_fence_is_found_out(tmp_path: Path) -> None:
-    outcome = await outcome_of(distributed(tmp_path, "planted:no_fence"), plan_of(120, 6, PAUSES))
+    outcome = await outcome_of(distributed(tmp_path, "planted:no_fence"), plan_of(600, 20, PAUSES))
 
     assert "a stale attempt wrote nothing" in outcome.broken, table(outcome)
 
 
 async def test_taking_a_job_for_delivered_once_it_is_published_is_found_out(tmp_path: Path) -> None:
-    outcome = await outcome_of(distributed(tmp_path, "planted:no_confirm"), plan_of(100, 4, WIPE))
+    # What a paused worker was already sent is not in the queue, so let that be little.
+    stack = distributed(tmp_path, "planted:no_confirm", ENCOLA_CONCURRENCY="8")
+
+    outcome = await outcome_of(stack, plan_of(300, 4, WIPE))
 
     assert "every accepted job ended" in outcome.broken, table(outcome)
 

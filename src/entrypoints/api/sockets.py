@@ -1,6 +1,7 @@
 """The seed's socket: one job, three kinds of message, nothing asked of the client."""
 
 import asyncio
+import logging
 from contextlib import aclosing
 
 from fastapi import APIRouter
@@ -13,15 +14,18 @@ from encola.domain.errors import EncolaError, JobNotFound
 from encola.domain.event import JobEvent
 from encola.domain.job import Job
 from encola.entrypoints.api.connection_notes import ConnectionNotes
-from encola.entrypoints.api.problems import Refused
+from encola.entrypoints.api.problems import RETRY_AFTER, STATUS_OF, Refused
 from encola.entrypoints.api.responses import read_since
 from encola.entrypoints.api.tenancy import FOREIGN_ORIGIN, is_allowed_origin, use_cases_of
 from encola.entrypoints.use_cases import UseCases
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter()
 
 LINGER_SECONDS = 30.0
 SEND_SECONDS = 10.0
+BROKEN = 1011
 GOING_AWAY = 1012
 
 
@@ -38,11 +42,11 @@ async def watch_job(websocket: WebSocket, job_id: str) -> None:
     try:
         since = read_since(websocket.query_params.get("since"), websocket.query_params.get("epoch"))
         job = await _find(use_cases, websocket, job_id)
-    except JobNotFound as error:
-        await _refuse(websocket, 404, str(error))
+    except EncolaError as error:
+        await _refuse(websocket, STATUS_OF[type(error)], str(error))
         return
-    except (EncolaError, Refused) as error:
-        await _refuse(websocket, 400, str(error))
+    except Refused as error:
+        await _refuse(websocket, error.status_code, error.detail)
         return
     await websocket.accept()
     notes: ConnectionNotes = websocket.app.state.connection_notes
@@ -83,7 +87,18 @@ async def _serve(websocket: WebSocket, use_cases: UseCases, job: Job, since: Sin
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     if websocket.application_state is WebSocketState.CONNECTED and not _has_left(leaver):
-        await _close(websocket, GOING_AWAY if stopping.is_set() else 1000)
+        await _close(websocket, _close_code(sender, stopping))
+
+
+def _close_code(sender: "asyncio.Task[None]", stopping: asyncio.Event) -> int:
+    """Return 1000 for a job that was shown to its end; else what clients come back after."""
+    if stopping.is_set():
+        return GOING_AWAY
+    failure = None if sender.cancelled() else sender.exception()
+    if failure is None:
+        return 1000
+    logger.warning("a watcher was left before the end (%s)", type(failure).__name__)
+    return BROKEN
 
 
 def _has_left(leaver: "asyncio.Task[None]") -> bool:
@@ -119,7 +134,10 @@ async def _close(websocket: WebSocket, code: int) -> None:
 async def _refuse(websocket: WebSocket, status: int, message: str) -> None:
     if "websocket.http.response" in websocket.scope.get("extensions", {}):
         body = {"status": status, "message": message, "detail": message}
-        response = JSONResponse(body, status_code=status, media_type="application/problem+json")
+        headers = {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else {}
+        response = JSONResponse(
+            body, status_code=status, media_type="application/problem+json", headers=headers
+        )
         await websocket.send_denial_response(response)
     else:
         await websocket.close()

@@ -13,6 +13,8 @@ import pytest
 from deployment import Deployment, Process
 from redis import Redis
 from rest import ended, events_of, finals, submitted
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from encola.testing.servers import RabbitServer, RedisServer
 
@@ -253,6 +255,8 @@ async def test_a_result_is_kept_in_hand_while_redis_is_away(
         await begun(trace)
         await asyncio.to_thread(redis.kill)
         refused = await api.post("/jobs", json={"type": "echo", "params": 1})
+        with pytest.raises(InvalidStatus) as socket:
+            await connect(f"{api.base_url}ws/jobs/{job['job_id']}".replace("http", "ws", 1))
 
         async def is_done() -> bool:
             return "end" in trace.read_text()
@@ -266,6 +270,8 @@ async def test_a_result_is_kept_in_hand_while_redis_is_away(
     assert (end["status"], end["attempt"]) == ("completed", 1)
     assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
     assert int(refused.headers["retry-after"]) > 0
+    assert socket.value.response.status_code == 503
+    assert int(socket.value.response.headers["retry-after"]) > 0
     assert after["status"] == "completed"
 
 
