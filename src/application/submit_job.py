@@ -21,6 +21,9 @@ MAX_DELAY = timedelta(days=366)
 MAX_TIMEOUT = timedelta(days=1)
 KEY_LIFETIME = timedelta(hours=24)
 
+# Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -142,7 +145,7 @@ def _due(submission: Submission, now: datetime) -> datetime:
 
 
 def _check(submission: Submission) -> None:
-    size = len(json.dumps(submission.params, ensure_ascii=False, separators=(",", ":")).encode())
+    size = len(_encode(submission.params).encode())
     if size > MAX_PARAMS_BYTES:
         raise TooLarge(f"The params are {size} bytes; at most {MAX_PARAMS_BYTES} are taken.")
     if submission.delay is not None and submission.run_at is not None:

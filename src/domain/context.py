@@ -40,7 +40,7 @@ class ExecutionContext:
 
     def as_mapping(self) -> dict[str, str]:
         """Return the fields that are set."""
-        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
+        pairs = ((name, getattr(self, name)) for name in _FIELDS)
         return {name: value for name, value in pairs if value is not None}
 
     @classmethod
@@ -49,8 +49,11 @@ class ExecutionContext:
 
         :raises InvalidContext: a value is outside the grammar, or the tenant is missing
         """
-        known = {field.name: values.get(field.name) for field in fields(cls)}
+        known = {name: values.get(name) for name in _FIELDS}
         return cls(**{**known, "tenant_id": parse_tenant(known["tenant_id"] or "")})  # type: ignore[arg-type]
+
+
+_FIELDS = tuple(field.name for field in fields(ExecutionContext))
 
 
 def parse_tenant(text: str) -> TenantId:

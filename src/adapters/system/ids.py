@@ -12,6 +12,7 @@ from encola.domain.context import JobId
 
 _BASE36 = string.digits + string.ascii_lowercase
 _EPOCH_LENGTH = 6
+_PLACES = tuple(len(_BASE36) ** power for power in range(_EPOCH_LENGTH))
 _RANDOM_BITS = 74
 _STEP_BITS = 32
 
@@ -38,7 +39,8 @@ class SystemIds(Ids):
             return _spelt(*self._latest)
 
     def epoch(self) -> str:
-        return "".join(secrets.choice(_BASE36) for _ in range(_EPOCH_LENGTH))
+        drawn = secrets.randbelow(len(_BASE36) ** _EPOCH_LENGTH)
+        return "".join(_BASE36[drawn // place % len(_BASE36)] for place in _PLACES)
 
     def chance(self) -> float:
         return self._random.random()

@@ -54,7 +54,8 @@ def build_api(use_cases: UseCases, runtime: Runtime, extra_routes: Sequence[Base
     app.state.runtime = runtime
     app.state.works = use_cases.settings.profile != "distributed"
     app.state.connection_notes = ConnectionNotes(use_cases)
-    for router in (jobs.router, streams.router, operations.router, sockets.router, asyncapi.router):
+    app.router.routes.append(sockets.route)
+    for router in (jobs.router, streams.router, operations.router, asyncapi.router):
         app.include_router(router, prefix="/api")
     app.include_router(jobs.internal)
     app.include_router(jobs.internal, prefix="/api", include_in_schema=False)

@@ -7,15 +7,23 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
 
 from encola.domain.errors import NotJson
 from encola.domain.json_value import check_json
 from encola.entrypoints.api.problems import Refused
 from encola.entrypoints.api.tenancy import FOREIGN_ORIGIN, is_allowed_origin
 
+_NO_QUERY = QueryParams()
+
 
 class StrictRequest(Request):
     """A request whose JSON body is I-JSON or an error."""
+
+    @property
+    def query_params(self) -> QueryParams:
+        """Return the query's parameters; taking none apart costs as much as taking some."""
+        return super().query_params if self.scope["query_string"] else _NO_QUERY
 
     async def json(self) -> Any:
         """Return the body's value.
@@ -38,10 +46,11 @@ class StrictRoute(APIRoute):
         known = _query_names(self.dependant)
         has_body = self.body_field is not None
 
-        async def strict(request: Request) -> Response:
+        async def strict(received: Request) -> Response:
+            request = StrictRequest(received.scope, received.receive)
             if request.method == "POST" and not is_allowed_origin(request):
                 raise Refused(403, "foreign_origin", FOREIGN_ORIGIN)
-            unknown = sorted(set(request.query_params) - known)
+            unknown = sorted(request.query_params.keys() - known)
             if unknown:
                 allowed = ", ".join(sorted(known)) or "none"
                 raise Refused(
@@ -49,12 +58,11 @@ class StrictRoute(APIRoute):
                     "unknown_parameter",
                     f"There is no query parameter {unknown[0]!r} here; known are: {allowed}.",
                 )
-            strict_request = StrictRequest(request.scope, request.receive)
-            if has_body and not _is_json(request) and await strict_request.body():
+            if has_body and not _is_json(request) and await request.body():
                 raise Refused(
                     415, "unsupported_media_type", "Send the body as Content-Type: application/json."
                 )
-            return await handle(strict_request)
+            return await handle(request)
 
         return strict
 
