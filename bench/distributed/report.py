@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from bench.distributed import contenders, front_door, whole_way
+from bench.distributed import contenders, front_door, targets, whole_way
 from bench.distributed.machine import PEERS
 from bench.distributed.rounds import NAP_JOBS, Notes, Sizes
 from bench.page import DISTRIBUTED
@@ -32,6 +32,7 @@ def report(notes: Notes, sizes: Sizes, rounds: int, servers: Mapping[str, str]) 
     for scenario, section in _SECTIONS.items():
         if scenario in notes.scenarios:
             lines += ["", *section(notes, sizes)]
+    lines += ["", *targets.lines(notes)]
     return "\n".join(lines) + "\n"
 
 

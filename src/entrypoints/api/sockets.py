@@ -9,10 +9,9 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from encola.application.follow_job import Since
-from encola.domain.context import TenantId, parse_job_id, parse_tenant, present
+from encola.domain.context import JobId, TenantId, parse_job_id, parse_tenant, present
 from encola.domain.errors import EncolaError, JobNotFound
 from encola.domain.event import JobEvent
-from encola.domain.job import Job
 from encola.entrypoints.api.connection_notes import ConnectionNotes
 from encola.entrypoints.api.problems import RETRY_AFTER, STATUS_OF, Refused
 from encola.entrypoints.api.responses import read_since
@@ -20,6 +19,8 @@ from encola.entrypoints.api.tenancy import FOREIGN_ORIGIN, is_allowed_origin, us
 from encola.entrypoints.use_cases import UseCases
 
 logger = logging.getLogger(__name__)
+
+Followed = tuple[TenantId, JobId]
 
 LINGER_SECONDS = 30.0
 SEND_SECONDS = 10.0
@@ -38,7 +39,7 @@ async def watch_job(websocket: WebSocket) -> None:
     use_cases = use_cases_of(websocket)
     try:
         since = read_since(websocket.query_params.get("since"), websocket.query_params.get("epoch"))
-        job = await _find(use_cases, websocket, websocket.path_params["job_id"])
+        followed = await _find(use_cases, websocket, websocket.path_params["job_id"])
     except EncolaError as error:
         await _refuse(websocket, STATUS_OF[type(error)], str(error))
         return
@@ -47,15 +48,15 @@ async def watch_job(websocket: WebSocket) -> None:
         return
     await websocket.accept()
     notes: ConnectionNotes = websocket.app.state.connection_notes
-    with notes.connected(job.tenant_id):
+    with notes.connected(followed[0]):
         use_cases.metrics.change("encola_watchers", 1, transport="websocket")
         try:
-            await _serve(websocket, use_cases, job, since)
+            await _serve(websocket, use_cases, followed, since)
         finally:
             use_cases.metrics.change("encola_watchers", -1, transport="websocket")
 
 
-async def _find(use_cases: UseCases, websocket: WebSocket, job_id: str) -> Job:
+async def _find(use_cases: UseCases, websocket: WebSocket, job_id: str) -> Followed:
     """Return the job that may be watched.
 
     Browsers cannot set headers on a socket, and without authentication a header would prove
@@ -63,17 +64,17 @@ async def _find(use_cases: UseCases, websocket: WebSocket, job_id: str) -> Job:
     """
     known = parse_job_id(job_id)
     named = present(websocket.headers.get("x-tenant-id") or websocket.query_params.get("tenant_id"))
-    tenant: TenantId | None = parse_tenant(named) if named else None
-    if tenant is None and use_cases.settings.auth == "none":
-        tenant = await use_cases.catalog.owner_of(known)
-    if tenant is None:
+    if named is not None:
+        return (await use_cases.get_job(parse_tenant(named), job_id)).tenant_id, known
+    owner = await use_cases.catalog.owner_of(known) if use_cases.settings.auth == "none" else None
+    if owner is None:
         raise JobNotFound(job_id)
-    return await use_cases.get_job(tenant, job_id)
+    return owner, known
 
 
-async def _serve(websocket: WebSocket, use_cases: UseCases, job: Job, since: Since | None) -> None:
+async def _serve(websocket: WebSocket, use_cases: UseCases, followed: Followed, since: Since | None) -> None:
     stopping: asyncio.Event = websocket.app.state.runtime.stopping
-    sender = asyncio.create_task(_send_all(websocket, use_cases, job, since))
+    sender = asyncio.create_task(_send_all(websocket, use_cases, followed, since))
     leaver = asyncio.create_task(_until_closed(websocket))
     stop = asyncio.create_task(stopping.wait())
     tasks = {sender, leaver, stop}
@@ -103,8 +104,10 @@ def _has_left(leaver: "asyncio.Task[None]") -> bool:
     return leaver.done() and not leaver.cancelled()
 
 
-async def _send_all(websocket: WebSocket, use_cases: UseCases, job: Job, since: Since | None) -> None:
-    async with aclosing(use_cases.follow_job(job.tenant_id, job.id, since)) as announcements:
+async def _send_all(
+    websocket: WebSocket, use_cases: UseCases, followed: Followed, since: Since | None
+) -> None:
+    async with aclosing(use_cases.follow_job(*followed, since)) as announcements:
         async for announcement in announcements:
             if isinstance(announcement, JobEvent):
                 async with asyncio.timeout(SEND_SECONDS):
