@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aiormq.abc import AbstractChannel, AbstractConnection
@@ -21,6 +21,9 @@ from encola.adapters.celery.topology import (
 logger = logging.getLogger(__name__)
 
 SURVEY_SECONDS: Final = 0.25
+# RabbitMQ reads nothing of a publisher while it is short of memory or disk, which is no reason to
+# disconnect at once.
+ANSWER_SECONDS: Final = 30.0
 QUEUES_REMEMBERED: Final = 10_000
 
 
@@ -35,7 +38,7 @@ class BrokerQueues:
     async def declare(self, queue: str) -> None:
         """Make sure that the queue is there, as far as we may."""
         try:
-            async with self._channel() as channel:
+            async with asyncio.timeout(ANSWER_SECONDS), self._channel() as channel:
                 if self._queue_type == "quorum":
                     await self._declare_dead_letters(channel)
                 arguments = queue_arguments(self._queue_type)
@@ -67,7 +70,8 @@ class BrokerQueues:
             for queue in queues:
                 included = backlog.sent_to(queue)
                 try:
-                    found = await channel.queue_declare(queue, passive=True)
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        found = await channel.queue_declare(queue, passive=True)
                 except ChannelNotFoundEntity:
                     self.declared.discard(queue)
                     backlog.count(queue, 0, included)
@@ -84,8 +88,11 @@ class BrokerQueues:
 
     @asynccontextmanager
     async def _channel(self) -> AsyncGenerator[AbstractChannel, None]:
-        channel = await self._connection.channel(publisher_confirms=False)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            channel = await self._connection.channel(publisher_confirms=False)
         try:
             yield channel
         finally:
-            await channel.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await channel.close()

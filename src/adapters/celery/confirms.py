@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import aiormq
 from aiormq.abc import AbstractConnection, ChannelFrame
@@ -14,6 +14,8 @@ from encola.adapters.celery.message import TaskMessage
 from encola.adapters.celery.wire import PublishedFrames
 
 logger = logging.getLogger(__name__)
+
+OPEN_SECONDS: Final = 5.0
 
 Confirmation = asyncio.Future[Any]
 
@@ -65,8 +67,13 @@ class ConfirmedChannel:
     async def open(
         cls, connection: AbstractConnection, refused: Callable[[Parcel, BaseException], None]
     ) -> "ConfirmedChannel":
-        """Open a channel of the connection."""
-        return cls(cast(aiormq.Channel, await connection.channel()), refused)
+        """Open a channel of the connection.
+
+        :raises TimeoutError: RabbitMQ did not open one, as when the connection was lost meanwhile, of
+            which aiormq does not tell
+        """
+        async with asyncio.timeout(OPEN_SECONDS):
+            return cls(cast(aiormq.Channel, await connection.channel()), refused)
 
     async def send(self, parcels: Sequence[Parcel]) -> None:
         """Send the parcels, and return when they have left for the network."""
@@ -76,9 +83,10 @@ class ConfirmedChannel:
         await self._channel.write_queue.put(ChannelFrame(payload, should_close=False, drain_future=left))
         await left
 
-    async def closed(self) -> None:
-        """Wait until the channel is closed, whatever closed it."""
-        await asyncio.wait({self._channel.closing})
+    @property
+    def closing(self) -> asyncio.Future[Any]:
+        """Done when the channel is closed, whatever closed it."""
+        return self._channel.closing
 
     def _frames_of(self, parcel: Parcel, confirmation: Confirmation) -> bytes:
         tag = self._channel.delivery_tag + 1

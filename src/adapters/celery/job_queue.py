@@ -122,7 +122,8 @@ class CeleryJobQueue(JobQueue):
                 group.create_task(queues.survey(self._backlog))
                 group.create_task(_until_closed(channel, connection))
         finally:
-            self._channel = self._queues = None
+            if self._channel is channel:
+                self._channel = self._queues = None
             self._take_back(channel)
 
     async def _pump(self, channel: ConfirmedChannel, queues: BrokerQueues) -> None:
@@ -162,7 +163,7 @@ class CeleryJobQueue(JobQueue):
 
 
 async def _until_closed(channel: ConfirmedChannel, connection: AbstractConnection) -> None:
-    await channel.closed()
+    await asyncio.wait({channel.closing, connection.closing}, return_when=asyncio.FIRST_COMPLETED)
     # Whoever asks RabbitMQ for something hears of it now, and need not be cancelled, which aiormq
     # would answer by asking for more.
     await close(connection)

@@ -53,7 +53,7 @@ class BrokerLink:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     connection = await aiormq.connect(self._address.for_publisher)
                 with self._settling():
-                    await self._serve(connection)
+                    await self._use(connection)
             except Exception as error:
                 self._note_lost(error)
             finally:
@@ -61,6 +61,24 @@ class BrokerLink:
                     await close(connection)
             await asyncio.sleep(self._pause)
             self._pause = min(LONGEST_PAUSE, self._pause * 2)
+
+    async def _use(self, connection: AbstractConnection) -> None:
+        """Serve until that raises, or until soon after the end of the connection.
+
+        aiormq does not tell everyone who awaits something of a connection that it is lost, and whoever is
+        cancelled in such a wait may begin another; so neither the end of ``serve`` nor its being
+        cancelled is waited for without a bound.
+        """
+        serving = asyncio.create_task(self._serve(connection))
+        try:
+            await asyncio.wait({serving, connection.closing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({serving}, timeout=CLOSE_SECONDS)
+        finally:
+            serving.cancel()
+            ended, _ = await asyncio.wait({serving}, timeout=CLOSE_SECONDS)
+        if not ended or serving.cancelled():
+            raise ConnectionError("the connection ended, and its use did not")
+        await serving
 
     @contextmanager
     def _settling(self) -> Generator[None, None, None]:
