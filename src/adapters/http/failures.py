@@ -11,6 +11,8 @@ import httpx
 from encola.domain.json_value import JSON
 from encola.domain.service import ServiceError
 
+CIRCUIT_OPEN = "circuit_open"
+
 _CLIENT_ERRORS = {
     400: "bad_request",
     401: "unauthorized",
@@ -107,6 +109,17 @@ def shut_down() -> Failure:
     return Failure(error=ServiceError(code="local_shutdown", message=message, status=503, retryable=True))
 
 
+def circuit_open(service: str, wait: float) -> Failure:
+    """Return the failure of a call that was not made because the service fails all the time."""
+    message = f"The service {service!r} is left alone because it kept failing."
+    return _local(CIRCUIT_OPEN, message, retry_after=wait)
+
+
+def bulkhead_full(service: str) -> Failure:
+    """Return the failure of a call that was not made because too many are under way."""
+    return _local("bulkhead_full", f"Too many calls of the service {service!r} are under way.")
+
+
 def broken(service: str, error: httpx.HTTPError) -> Failure:
     """Return what an exception of the transport means."""
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
@@ -125,6 +138,11 @@ def envelope_error(body: Mapping[str, JSON] | None) -> Mapping[str, JSON]:
     if isinstance(inner, dict):
         return inner
     return {"message": inner} if isinstance(inner, str) else body or {}
+
+
+def _local(code: str, message: str, *, retry_after: float | None = None) -> Failure:
+    error = ServiceError(code=code, message=message, status=503, retryable=True, retry_after=retry_after)
+    return Failure(error=error)
 
 
 def _unreachable(service: str, what: str, again: Again) -> Failure:

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from itertools import count
 from uuid import uuid4
 
 import httpx
@@ -13,7 +13,17 @@ import httpx
 from encola.adapters.http.addresses import ServiceAddresses
 from encola.adapters.http.answers import Answer, read_answer
 from encola.adapters.http.backoff import wait_before_next
-from encola.adapters.http.failures import Again, Failure, broken, out_of_time, shut_down
+from encola.adapters.http.failures import (
+    CIRCUIT_OPEN,
+    Again,
+    Failure,
+    broken,
+    bulkhead_full,
+    circuit_open,
+    out_of_time,
+    shut_down,
+)
+from encola.adapters.http.guard import ServiceGuard, judged
 from encola.adapters.http.requests import PreparedRequest, prepare
 from encola.application.ports import Metrics, ServiceCaller
 from encola.domain.service import CallMeta, ServiceCall, ServiceResult
@@ -101,6 +111,7 @@ class HttpxServiceCaller(ServiceCaller):
         self._chance = chance
         self._metrics = metrics
         self._new_key = new_key
+        self._guards = {name: ServiceGuard.of(name, time.monotonic, chance) for name in services}
 
     def resolve(self, url: str) -> tuple[str, str]:
         return self._addresses.resolve(url)
@@ -114,22 +125,49 @@ class HttpxServiceCaller(ServiceCaller):
         return result
 
     async def _run(self, course: _Course) -> Answer:
-        for course.attempts in count(1):
-            answer = await self._attempt(course)
+        budget = self._guards[course.call.service].budget
+        last: Failure | None = None
+        while True:
+            answer = await self._guarded(course)
             failure = answer.failure
-            if failure is None or failure.again is Again.NEVER:
+            if failure is None:
+                budget.succeeded()
                 return answer
+            if failure.error.code == CIRCUIT_OPEN and last is not None:
+                return Answer(failure=_stopped(last, "circuit"))
+            if failure.again is Again.NEVER:
+                return answer
+            last = failure
             wait = wait_before_next(course.attempts, failure.error, self._chance())
             reason = course.stopped_by(failure, _now() + wait)
+            if reason is None and not budget.take():
+                reason = "budget"
             if reason is not None:
                 return Answer(failure=_stopped(failure, reason))
             self._count_retry(course, failure)
             await asyncio.sleep(wait)
-        raise AssertionError("unreachable: counting does not end")
 
-    async def _attempt(self, course: _Course) -> Answer:
+    async def _guarded(self, course: _Course) -> Answer:
+        """Make an attempt if the service may be called now; each holds its place only while it lasts."""
+        call = course.call
+        guard = self._guards[call.service]
         if self._client.is_closed:
             return Answer(failure=shut_down())
+        with (
+            judged(guard.breaker, call) as judgement,
+            guard.bulkhead.place(call.context.tenant_id) as has_place,
+        ):
+            if judgement is None:
+                return Answer(failure=circuit_open(call.service, guard.breaker.wait))
+            if not has_place:
+                return Answer(failure=bulkhead_full(call.service))
+            course.attempts += 1
+            began = _now()
+            answer = await self._attempt(course)
+            judgement.reached(answer.failure, _now() - began)
+            return answer
+
+    async def _attempt(self, course: _Course) -> Answer:
         service, now = course.call.service, _now()
         end = course.attempt_end(now)
         limit = asyncio.timeout_at(end)
@@ -193,6 +231,7 @@ def _result(course: _Course, answer: Answer) -> ServiceResult:
             operation=course.call.operation.name,
             attempts=course.attempts,
             elapsed_ms=round((_now() - course.started) * 1000),
+            source="upstream" if course.attempts else "local",
         ),
     )
 

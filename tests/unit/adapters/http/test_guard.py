@@ -1,0 +1,138 @@
+"""The guard in its place: before every attempt of the caller."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from encola.adapters.http.service_caller import HttpxServiceCaller
+from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.domain.context import ExecutionContext, TenantId
+from encola.domain.policy import OperationPolicy, Repeat
+from encola.domain.service import ServiceCall, ServiceResult
+
+ONCE = OperationPolicy(name="once", timeout=5.0, repeat=Repeat.SAFE, attempts=1)
+THRICE = OperationPolicy(name="thrice", timeout=5.0, repeat=Repeat.SAFE)
+
+
+class Service:
+    """Answers as it is told, and counts the requests under each status."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.requests = 0
+        self.hangs = False
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        return httpx.Response(self.status, json={})
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+async def caller(service: Service) -> AsyncIterator[HttpxServiceCaller]:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as client:
+        yield HttpxServiceCaller(
+            {"query": "http://query.test", "other": "http://other.test"},
+            client,
+            chance=lambda: 0.0,
+            metrics=InMemoryMetrics(),
+        )
+
+
+def a_call(policy: OperationPolicy = ONCE, *, tenant: str = "acme", **changes: Any) -> ServiceCall:
+    fields: dict[str, Any] = {
+        "service": "query",
+        "path": "/",
+        "operation": policy,
+        "context": ExecutionContext(tenant_id=TenantId(tenant)),
+        "timeout": policy.timeout,
+        "attempts": policy.attempts,
+    }
+    return ServiceCall(**{**fields, **changes})
+
+
+def code(result: ServiceResult) -> str | None:
+    return result.error.code if result.error else None
+
+
+async def test_a_service_that_fails_all_the_time_is_left_alone(
+    caller: HttpxServiceCaller, service: Service
+) -> None:
+    service.status = 500
+    results = [await caller.call(a_call()) for _ in range(8)]
+
+    assert [code(result) for result in results] == ["upstream_error"] * 5 + ["circuit_open"] * 3
+    assert service.requests == 5
+    refused = results[-1]
+    assert refused.error is not None
+    assert refused.error.retryable
+    assert refused.error.retry_after is not None
+    assert 0 < refused.error.retry_after <= 6
+    assert (refused.meta.attempts, refused.meta.source) == (0, "local")
+
+
+async def test_another_service_is_called_all_the_same(caller: HttpxServiceCaller, service: Service) -> None:
+    service.status = 500
+    for _ in range(6):
+        await caller.call(a_call())
+    service.status = 200
+
+    assert (await caller.call(a_call(service="other"))).success
+
+
+async def test_who_answers_that_the_caller_is_wrong_is_not_left_alone(
+    caller: HttpxServiceCaller, service: Service
+) -> None:
+    service.status = 404
+    results = [await caller.call(a_call()) for _ in range(30)]
+
+    assert {code(result) for result in results} == {"not_found"}
+
+
+async def test_repeating_stops_when_the_circuit_opens(caller: HttpxServiceCaller, service: Service) -> None:
+    service.status = 503
+    for _ in range(4):
+        await caller.call(a_call())
+
+    result = await caller.call(a_call(THRICE))
+
+    assert result.error is not None
+    assert (result.error.code, result.error.retry_stopped_by) == ("upstream_unavailable", "circuit")
+    assert (result.meta.attempts, service.requests) == (1, 5)
+
+
+async def test_callers_together_repeat_no_more_than_the_budget_allows(
+    caller: HttpxServiceCaller, service: Service
+) -> None:
+    service.status = 429  # which the breaker takes for nothing
+    results = await asyncio.gather(*(caller.call(a_call(THRICE)) for _ in range(40)))
+
+    stopped = [result.error.retry_stopped_by for result in results if result.error]
+    assert 40 + 10 <= service.requests <= 40 + 12
+    assert stopped.count("budget") >= 28
+
+
+async def test_who_finds_no_place_knows_it_at_once(caller: HttpxServiceCaller, service: Service) -> None:
+    service.hangs = True
+    under_way = [asyncio.create_task(caller.call(a_call())) for _ in range(60)]
+    too_many = await asyncio.gather(*under_way[50:])
+    service.hangs = False
+    other_tenant = await caller.call(a_call(tenant="globex"))
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+    after = await caller.call(a_call())
+
+    assert {code(result) for result in too_many} == {"bulkhead_full"}
+    assert {result.meta.attempts for result in too_many} == {0}
+    assert other_tenant.success
+    assert after.success
