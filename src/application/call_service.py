@@ -1,10 +1,12 @@
 """``call_service``: the one way in which services call each other over HTTP."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from encola.application.current import current_context, current_deadline
 from encola.application.ports import Cache, Clock, ServiceCaller
+from encola.application.single_flight import SingleFlight
 from encola.domain.context import ExecutionContext
 from encola.domain.errors import InvalidContext
 from encola.domain.fingerprint import digest
@@ -27,6 +29,7 @@ class CallService:
     caller: ServiceCaller
     cache: Cache
     clock: Clock
+    flights: SingleFlight[ServiceResult] = field(default_factory=SingleFlight)
 
     async def __call__(
         self,
@@ -87,16 +90,42 @@ class CallService:
 
     async def _through_cache(self, call: ServiceCall, ttl: timedelta) -> ServiceResult:
         key = _cache_key(call)
-        tenant = call.context.tenant_id
-        hit = await self.cache.get(tenant, key)
-        if hit is not None:
-            meta = CallMeta(
-                service=call.service, operation=call.operation.name, attempts=0, elapsed_ms=0, source="cache"
-            )
-            return ServiceResult(success=True, data=hit.value, error=None, meta=meta)
+        return await self._kept(call, key) or await self._with_others(call, key, ttl)
+
+    async def _kept(self, call: ServiceCall, key: str) -> ServiceResult | None:
+        hit = await self.cache.get(call.context.tenant_id, key)
+        if hit is None:
+            return None
+        meta = CallMeta(
+            service=call.service, operation=call.operation.name, attempts=0, elapsed_ms=0, source="cache"
+        )
+        return ServiceResult(success=True, data=hit.value, error=None, meta=meta)
+
+    async def _with_others(self, call: ServiceCall, key: str, ttl: timedelta) -> ServiceResult:
+        """Ask once for all who ask the same now; each waits no longer than its own time."""
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(call.timeout):
+                result, is_shared = await self.flights(
+                    (call.context.tenant_id, key), lambda: self._lead(call, key, ttl)
+                )
+        except TimeoutError:
+            return _out_of_time(call)
+        if not is_shared:
+            return result
+        left = call.timeout - (asyncio.get_running_loop().time() - began)
+        if not result.success and _is_out_of_time(result) and left > 0:
+            return await self._ask_and_keep(replace(call, timeout=left), key, ttl)
+        return replace(result, meta=replace(result.meta, source="coalesced"))
+
+    async def _lead(self, call: ServiceCall, key: str, ttl: timedelta) -> ServiceResult:
+        # Who asked before may have ended since this caller looked into the cache.
+        return await self._kept(call, key) or await self._ask_and_keep(call, key, ttl)
+
+    async def _ask_and_keep(self, call: ServiceCall, key: str, ttl: timedelta) -> ServiceResult:
         result = await self.caller.call(call)
         if result.success and call.operation.repeat is Repeat.SAFE and _lasts(call, result.data):
-            await self.cache.put(tenant, key, result.data, ttl=ttl)
+            await self.cache.put(call.context.tenant_id, key, result.data, ttl=ttl)
         return result
 
 
@@ -125,6 +154,10 @@ def _lasts(call: ServiceCall, data: JSON) -> bool:
     if call.operation.name != "queue_job_status":
         return True
     return isinstance(data, dict) and data.get("status") in TERMINAL
+
+
+def _is_out_of_time(result: ServiceResult) -> bool:
+    return result.error is not None and result.error.code == "deadline_exceeded"
 
 
 def _out_of_time(call: ServiceCall) -> ServiceResult:

@@ -46,7 +46,8 @@ class ServiceError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallMeta:
-    """How the call went. ``source`` is ``upstream``, ``cache`` or ``local``."""
+    """How the call went. ``source`` is ``upstream``, ``cache``, ``local``, or ``coalesced``
+    when another caller asked the same just then."""
 
     service: str
     operation: str

@@ -1,5 +1,6 @@
 """``call_service``: whose call it is, how long it may take, and what a cache may answer."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -254,3 +255,21 @@ def test_the_outer_context_is_back_after_an_error_too() -> None:
         with pytest.raises(ZeroDivisionError), running_in(ExecutionContext(tenant_id=GLOBEX)):
             raise ZeroDivisionError
         assert current_context() == HERE
+
+
+async def test_many_who_ask_the_same_at_once_are_one_call(house: House) -> None:
+    with running_in(HERE):
+        results = await asyncio.gather(*(ask(house) for _ in range(100)))
+
+    assert len(house.caller.calls) == 1
+    assert [result.meta.source for result in results].count("upstream") == 1
+    assert [result.meta.source for result in results].count("coalesced") == 99
+    assert {str(result.data) for result in results} == {str(results[0].data)}
+
+
+async def test_another_tenant_asks_for_itself(house: House) -> None:
+    with running_in(HERE):
+        ours, theirs = await asyncio.gather(ask(house), ask(house, tenant_id="globex"))
+
+    assert len(house.caller.calls) == 2
+    assert (ours.meta.source, theirs.meta.source) == ("upstream", "upstream")
