@@ -51,7 +51,7 @@ class ServiceSide:
             await self._app(scope, receive, send)
             return
         if self._under_way >= self._most:
-            await _refuse(send, 503, "overloaded", "Too many requests are under way.", retry_after=1)
+            await refuse(send, 503, "overloaded", "Too many requests are under way.", retry_after=1)
             return
         self._under_way += 1
         try:
@@ -60,11 +60,11 @@ class ServiceSide:
             self._under_way -= 1
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _first_of_each(scope)
+        headers = first_of_each(scope)
         try:
             context = _context(headers)
         except InvalidContext as error:
-            await _refuse(send, 422, error.code, str(error))
+            await refuse(send, 422, error.code, str(error))
             return
         seconds = _seconds(headers)
         if seconds is not None and seconds <= 0:
@@ -100,7 +100,8 @@ class _Answer:
         await self._send(message)
 
 
-def _first_of_each(scope: Scope) -> dict[bytes, str]:
+def first_of_each(scope: Scope) -> dict[bytes, str]:
+    """Return the headers of a request; of several with one name the first."""
     return {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
 
 
@@ -123,10 +124,10 @@ def _seconds(headers: Mapping[bytes, str]) -> float | None:
 
 
 async def _too_late(send: Send) -> None:
-    await _refuse(send, 504, "deadline_exceeded", "The caller waits no longer.")
+    await refuse(send, 504, "deadline_exceeded", "The caller waits no longer.")
 
 
-async def _refuse(send: Send, status: int, code: str, message: str, retry_after: int | None = None) -> None:
+async def refuse(send: Send, status: int, code: str, message: str, retry_after: int | None = None) -> None:
     """Answer with the envelope that ``call_service`` reads; none of these is worth repeating."""
     error = {"code": code, "message": message, "retryable": False}
     body = json.dumps({"success": False, "data": None, "error": error}).encode()
