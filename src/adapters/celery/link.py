@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -21,7 +21,7 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 SETTLED_SECONDS: Final = 1.0
 
-Serve = Callable[[AbstractConnection], Awaitable[None]]
+Serve = Callable[[AbstractConnection], Coroutine[None, None, None]]
 
 
 class BrokerLink:
