@@ -45,4 +45,4 @@ docs:  ## Write the pages that are generated from the code
 
 lock:  ## Resolve the dependencies anew (needs uv; UPGRADE=1 takes the latest)
 	$(COMPILE) --group build --extra distributed -o requirements/run.lock
-	$(COMPILE) --group dev --extra distributed --extra postgresql --extra testing -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) --group dev --extra distributed --extra opentelemetry --extra postgresql --extra testing -c requirements/run.lock -o requirements/dev.lock
