@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from dependency_injector import containers, providers
 
-from encola.adapters.http import HttpJobHistory, HttpxServiceCaller, build_client
+from encola.adapters.http import HttpJobHistory, HttpServiceCaller, build_transport
 from encola.adapters.memory import (
     InMemoryCache,
     InMemoryJobCatalog,
@@ -123,11 +123,10 @@ class Container(containers.DeclarativeContainer):
     outputs: Provided = providers.Singleton(InMemoryJobOutputs, memory, notifier)
     own_history: Provided = providers.Singleton(InMemoryJobHistory)
 
-    http_client: Provided = providers.Singleton(build_client)
-    caller = providers.Singleton(
-        HttpxServiceCaller,
+    caller: Provided = providers.Singleton(
+        HttpServiceCaller,
         settings.provided.services,
-        http_client,
+        providers.Singleton(build_transport, settings.provided.http_transport),
         chance=ids.provided.chance,
         metrics=metrics,
     )
@@ -193,7 +192,7 @@ class Container(containers.DeclarativeContainer):
 
     consumers: Provided = histories.provided.keys.call()
     openers: Provided = providers.List()
-    closers: Provided = providers.List(http_client.provided.aclose)
+    closers: Provided = providers.List(caller.provided.close)
     machinery = providers.Singleton(
         Machinery,
         clock=clock,

@@ -69,7 +69,7 @@ class DistributedParts(containers.DeclarativeContainer):
     handlers = providers.Dependency(instance_of=HandlerRegistry)
     histories: Provided = providers.Dependency()
     run_job: Provided = providers.Dependency()
-    http_client: Provided = providers.Dependency()
+    caller: Provided = providers.Dependency()
 
     redis_url = providers.Callable(_spelt, settings.provided.redis_url)
     amqp_url = providers.Callable(_spelt, settings.provided.amqp_url)
@@ -121,7 +121,7 @@ class DistributedParts(containers.DeclarativeContainer):
             queue.provided.close,
             stops.provided.close,
             notifier.provided.close,
-            http_client.provided.aclose,
+            caller.provided.close,
             links.provided.close,
         ),
     )
@@ -141,7 +141,7 @@ def build_distributed(settings: Settings, handlers: HandlerRegistry) -> Containe
         handlers=handlers,
         histories=container.histories,
         run_job=container.run_job,
-        http_client=container.http_client,
+        caller=container.caller,
     )
     replace_parts(container, parts)
     return container

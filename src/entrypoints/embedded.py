@@ -28,7 +28,7 @@ class EmbeddedParts(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     notifier: Provided = providers.Dependency()
-    http_client: Provided = providers.Dependency()
+    caller: Provided = providers.Dependency()
 
     folder = providers.Singleton(DataFolder, settings.provided.data_dir)
     database = providers.Singleton(
@@ -43,12 +43,12 @@ class EmbeddedParts(containers.DeclarativeContainer):
     outputs = providers.Singleton(SqlJobOutputs, database, notifier)
     own_history = providers.Singleton(SqlJobHistory, database)
     openers = providers.List(folder.provided.open, database.provided.open)
-    closers = providers.List(http_client.provided.aclose, database.provided.close, folder.provided.close)
+    closers = providers.List(caller.provided.close, database.provided.close, folder.provided.close)
 
 
 def build_embedded(settings: Settings, handlers: HandlerRegistry) -> Container:
     """Return the container for these settings; nothing is opened yet."""
     container = Container(settings=settings, handlers=handlers)
-    parts = EmbeddedParts(settings=settings, notifier=container.notifier, http_client=container.http_client)
+    parts = EmbeddedParts(settings=settings, notifier=container.notifier, caller=container.caller)
     replace_parts(container, parts)
     return container

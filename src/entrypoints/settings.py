@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     services: dict[str, str] = Field(
         default_factory=dict, description="base URLs that call_service may reach, by name"
     )
+    http_transport: Literal["aiohttp", "httpx"] = Field("aiohttp", description="what carries call_service")
     concurrency: PositiveInt = Field(100, description="jobs at once in one worker")
     queues: tuple[str, ...] = Field(
         (),

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from encola.adapters.http import HttpxServiceCaller, build_client
+from encola.adapters.http import HttpServiceCaller, build_client
 from encola.adapters.memory.cache import InMemoryCache
 from encola.adapters.memory.clock import ManualClock
 from encola.adapters.memory.metrics import InMemoryMetrics
@@ -76,7 +76,7 @@ async def start(tmp_path: Path, docs: Path) -> AsyncIterator[Start]:
             listener = stack.enter_context(take_port("127.0.0.1", 0))
             base = url_of(listener)
             client = await stack.enter_async_context(build_client())
-            caller = HttpxServiceCaller(
+            caller = HttpServiceCaller(
                 {name: f"{base}/{name}" for name in NAMES},
                 client,
                 chance=lambda: 0.0,

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fault_server import Fault, FaultServer, reply
 
-from encola.adapters.http import HttpJobHistory, HttpxServiceCaller, build_client
+from encola.adapters.http import HttpJobHistory, HttpServiceCaller, build_transport
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.application.ports import JobHistory
 from encola.domain.context import ExecutionContext, JobId, TenantId
@@ -49,22 +49,20 @@ def life_of(job_id: str, tenant: TenantId = ACME, steps: int = 1) -> list[JobEve
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with build_client() as client:
-        yield client
+async def wire() -> AsyncIterator[httpx.AsyncBaseTransport]:
+    async with build_transport() as transport:
+        yield transport
 
 
-def history_at(url: str, client: httpx.AsyncClient) -> HttpJobHistory:
-    caller = HttpxServiceCaller({"history": url}, client, chance=lambda: 0.0, metrics=InMemoryMetrics())
+def history_at(url: str, wire: httpx.AsyncBaseTransport) -> HttpJobHistory:
+    caller = HttpServiceCaller({"history": url}, wire, chance=lambda: 0.0, metrics=InMemoryMetrics())
     return HttpJobHistory(caller)
 
 
 @pytest.fixture
 async def demo_history(tmp_path: Path) -> AsyncIterator[HttpJobHistory]:
     database = DemoDatabase(tmp_path / "demo.db")
-    transport = httpx.ASGITransport(build_history_app(JobLog(database)))
-    async with httpx.AsyncClient(transport=transport) as client:
-        yield history_at("http://history.internal", client)
+    yield history_at("http://history.internal", httpx.ASGITransport(build_history_app(JobLog(database))))
     database.close()
 
 
@@ -123,10 +121,10 @@ async def test_an_unknown_or_foreign_job_has_no_events(history: HttpJobHistory) 
     assert await history.events(TenantId("globex"), JobId("j-1")) == []
 
 
-async def test_the_messages_are_those_of_the_contract(client: httpx.AsyncClient) -> None:
+async def test_the_messages_are_those_of_the_contract(wire: httpx.AsyncBaseTransport) -> None:
     life = life_of("j-1", steps=0)
     async with FaultServer(reply(200, TAKEN)) as server:
-        await history_at(server.url, client).record(life)
+        await history_at(server.url, wire).record(life)
         requests = server.requests
     first, *_, last = [json.loads(request.body) for request in requests]
 
@@ -166,11 +164,11 @@ async def test_the_messages_are_those_of_the_contract(client: httpx.AsyncClient)
     assert not any(b"hunter2" in request.body for request in requests)
 
 
-async def test_events_of_one_job_are_told_in_order_whatever_the_others_do(client: httpx.AsyncClient) -> None:
+async def test_events_of_one_job_are_told_in_order_whatever_the_others_do(wire: httpx.AsyncBaseTransport) -> None:
     lives = [life_of(f"j-{number}", steps=3) for number in range(20)]
     mixed = [event for step in zip(*lives, strict=True) for event in step]
     async with FaultServer(reply(200, TAKEN)) as server:
-        await history_at(server.url, client).record(mixed)
+        await history_at(server.url, wire).record(mixed)
         told = [json.loads(request.body) for request in server.requests]
 
     for life in lives:
@@ -179,11 +177,11 @@ async def test_events_of_one_job_are_told_in_order_whatever_the_others_do(client
 
 @pytest.mark.parametrize("fault", [reply(403), reply(501), reply(200, {"success": False})])
 async def test_an_event_that_is_not_taken_stops_that_job_and_says_so(
-    client: httpx.AsyncClient, fault: Fault
+    wire: httpx.AsyncBaseTransport, fault: Fault
 ) -> None:
     async with FaultServer(reply(200, TAKEN), fault) as server:
         with pytest.raises(StoreUnavailable):
-            await history_at(server.url, client).record(life_of("j-1"))
+            await history_at(server.url, wire).record(life_of("j-1"))
         told = [json.loads(request.body)["seq"] for request in server.requests]
 
     assert told == [1, 2]
@@ -191,10 +189,10 @@ async def test_an_event_that_is_not_taken_stops_that_job_and_says_so(
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_an_event_that_is_refused_for_good_does_not_hold_up_those_after_it(
-    client: httpx.AsyncClient, status: int
+    wire: httpx.AsyncBaseTransport, status: int
 ) -> None:
     async with FaultServer(reply(200, TAKEN), reply(status), reply(200, TAKEN)) as server:
-        await history_at(server.url, client).record(life_of("j-1"))
+        await history_at(server.url, wire).record(life_of("j-1"))
         told = [json.loads(request.body)["seq"] for request in server.requests]
 
     assert told == [1, 2, 3, 4]
@@ -214,20 +212,20 @@ async def test_an_event_that_is_refused_for_good_does_not_hold_up_those_after_it
         {"events": [life_of("j-1")[0].payload] * 100},
     ],
 )
-async def test_an_answer_that_is_no_events_is_an_error(client: httpx.AsyncClient, data: Any) -> None:
+async def test_an_answer_that_is_no_events_is_an_error(wire: httpx.AsyncBaseTransport, data: Any) -> None:
     async with FaultServer(reply(200, {"success": True, "data": data})) as server:
         with pytest.raises(StoreUnavailable):
-            await history_at(server.url, client).events(ACME, JobId("j-1"))
+            await history_at(server.url, wire).events(ACME, JobId("j-1"))
 
 
-async def test_a_service_that_is_down_is_an_error_and_not_an_empty_past(client: httpx.AsyncClient) -> None:
+async def test_a_service_that_is_down_is_an_error_and_not_an_empty_past(wire: httpx.AsyncBaseTransport) -> None:
     async with FaultServer(reply(501)) as server:
         with pytest.raises(StoreUnavailable):
-            await history_at(server.url, client).events(ACME, JobId("j-1"))
+            await history_at(server.url, wire).events(ACME, JobId("j-1"))
 
 
-async def test_nothing_to_record_is_nothing_sent(client: httpx.AsyncClient) -> None:
+async def test_nothing_to_record_is_nothing_sent(wire: httpx.AsyncBaseTransport) -> None:
     async with FaultServer(reply(200, TAKEN)) as server:
-        await history_at(server.url, client).record([])
+        await history_at(server.url, wire).record([])
 
     assert server.connections == 0

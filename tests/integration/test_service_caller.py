@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -30,7 +30,8 @@ from fault_server import (
 )
 
 from encola.adapters.http.answers import MAX_BYTES
-from encola.adapters.http.service_caller import HttpxServiceCaller, build_client
+from encola.adapters.http.service_caller import HttpServiceCaller
+from encola.adapters.http.transport import HttpTransport, build_transport
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
@@ -40,10 +41,10 @@ SLACK = 0.25
 FINE = {"success": True, "data": {"answer": 42}, "error": None}
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with build_client() as client:
-        yield client
+@pytest.fixture(params=get_args(HttpTransport))
+async def transport(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    async with build_transport(request.param) as transport:
+        yield transport
 
 
 @pytest.fixture
@@ -52,9 +53,11 @@ def metrics() -> InMemoryMetrics:
 
 
 @pytest.fixture
-def caller_to(client: httpx.AsyncClient, metrics: InMemoryMetrics) -> Callable[[str], HttpxServiceCaller]:
-    def build(url: str) -> HttpxServiceCaller:
-        return HttpxServiceCaller({"query": url}, client, chance=lambda: 0.5, metrics=metrics)
+def caller_to(
+    transport: httpx.AsyncBaseTransport, metrics: InMemoryMetrics
+) -> Callable[[str], HttpServiceCaller]:
+    def build(url: str) -> HttpServiceCaller:
+        return HttpServiceCaller({"query": url}, transport, chance=lambda: 0.5, metrics=metrics)
 
     return build
 
@@ -73,14 +76,14 @@ def a_call(repeat: Repeat = Repeat.SAFE, **changes: Any) -> ServiceCall:
     return replace(call, **changes)
 
 
-async def timed(caller: HttpxServiceCaller, call: ServiceCall) -> tuple[ServiceResult, float]:
+async def timed(caller: HttpServiceCaller, call: ServiceCall) -> tuple[ServiceResult, float]:
     loop = asyncio.get_running_loop()
     started = loop.time()
     result = await caller.call(call)
     return result, loop.time() - started
 
 
-async def test_the_data_of_an_envelope_comes_back(caller_to: Callable[[str], HttpxServiceCaller]) -> None:
+async def test_the_data_of_an_envelope_comes_back(caller_to: Callable[[str], HttpServiceCaller]) -> None:
     async with FaultServer(reply(200, FINE)) as server:
         result = await caller_to(server.url).call(a_call())
 
@@ -89,7 +92,7 @@ async def test_the_data_of_an_envelope_comes_back(caller_to: Callable[[str], Htt
     assert (result.meta.service, result.meta.operation, result.meta.attempts) == ("query", "rag_query", 1)
 
 
-async def test_context_and_deadline_travel_in_headers(caller_to: Callable[[str], HttpxServiceCaller]) -> None:
+async def test_context_and_deadline_travel_in_headers(caller_to: Callable[[str], HttpServiceCaller]) -> None:
     context = ExecutionContext(
         tenant_id=TenantId("acme"),
         agent_id="a-1",
@@ -108,7 +111,7 @@ async def test_context_and_deadline_travel_in_headers(caller_to: Callable[[str],
     assert int(second["x-request-timeout-ms"]) < int(first["x-request-timeout-ms"]) <= 2000
 
 
-async def test_the_body_is_sent_as_utf_8_json(caller_to: Callable[[str], HttpxServiceCaller]) -> None:
+async def test_the_body_is_sent_as_utf_8_json(caller_to: Callable[[str], HttpServiceCaller]) -> None:
     async with FaultServer(reply(200, FINE)) as server:
         await caller_to(server.url).call(a_call())
         request = server.requests[0]
@@ -118,7 +121,7 @@ async def test_the_body_is_sent_as_utf_8_json(caller_to: Callable[[str], HttpxSe
 
 
 async def test_two_failures_then_success_is_success(
-    caller_to: Callable[[str], HttpxServiceCaller], metrics: InMemoryMetrics
+    caller_to: Callable[[str], HttpServiceCaller], metrics: InMemoryMetrics
 ) -> None:
     async with FaultServer(reply(503), reply(503), reply(200, FINE)) as server:
         result = await caller_to(server.url).call(a_call())
@@ -145,7 +148,7 @@ async def test_two_failures_then_success_is_success(
     ids=["hang", "endless headers", "drip", "delay", "retry later"],
 )
 async def test_the_deadline_covers_everything(
-    caller_to: Callable[[str], HttpxServiceCaller], fault: Fault
+    caller_to: Callable[[str], HttpServiceCaller], fault: Fault
 ) -> None:
     async with FaultServer(fault) as server:
         result, elapsed = await timed(caller_to(server.url), a_call(timeout=0.6))
@@ -157,7 +160,7 @@ async def test_the_deadline_covers_everything(
 
 
 async def test_a_connection_that_never_comes_about_ends_with_the_deadline(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -181,7 +184,7 @@ async def _half_open(port: int) -> socket.socket:
 
 
 async def test_a_slow_attempt_leaves_time_for_another(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     async with FaultServer(hang, reply(200, FINE)) as server:
         result, elapsed = await timed(caller_to(server.url), a_call(timeout=1.0))
@@ -197,7 +200,7 @@ async def test_a_slow_attempt_leaves_time_for_another(
     ids=["before", "after", "closed", "within", "hang", "503"],
 )
 async def test_what_may_have_been_processed_is_not_repeated_unless_that_is_safe(
-    caller_to: Callable[[str], HttpxServiceCaller], fault: Fault
+    caller_to: Callable[[str], HttpServiceCaller], fault: Fault
 ) -> None:
     async with FaultServer(fault) as server:
         result = await caller_to(server.url).call(a_call(Repeat.NEVER, timeout=1.0))
@@ -214,7 +217,7 @@ async def test_what_may_have_been_processed_is_not_repeated_unless_that_is_safe(
     ids=["before", "after", "closed", "within"],
 )
 async def test_a_keyed_call_is_repeated_under_one_key(
-    caller_to: Callable[[str], HttpxServiceCaller], fault: Fault
+    caller_to: Callable[[str], HttpServiceCaller], fault: Fault
 ) -> None:
     async with FaultServer(fault, reset_after_request, reply(200, FINE)) as server:
         result = await caller_to(server.url).call(a_call(Repeat.KEYED))
@@ -226,7 +229,7 @@ async def test_a_keyed_call_is_repeated_under_one_key(
 
 
 async def test_two_keyed_calls_have_two_keys_and_a_given_key_is_kept(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     async with FaultServer(reply(200, FINE)) as server:
         caller = caller_to(server.url)
@@ -240,7 +243,7 @@ async def test_two_keyed_calls_have_two_keys_and_a_given_key_is_kept(
 
 
 async def test_a_refused_connection_is_tried_again_whatever_the_call(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -253,7 +256,7 @@ async def test_a_refused_connection_is_tried_again_whatever_the_call(
     assert result.error.retry_stopped_by == "attempts"
 
 
-async def test_retry_after_is_waited_for(caller_to: Callable[[str], HttpxServiceCaller]) -> None:
+async def test_retry_after_is_waited_for(caller_to: Callable[[str], HttpServiceCaller]) -> None:
     async with FaultServer(reply(429, None, retry_after="1"), reply(200, FINE)) as server:
         result, elapsed = await timed(caller_to(server.url), a_call(timeout=3.0))
 
@@ -262,7 +265,7 @@ async def test_retry_after_is_waited_for(caller_to: Callable[[str], HttpxService
 
 
 async def test_a_service_that_forbids_repetition_is_obeyed(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     told = {"success": False, "error": {"code": "broken", "message": "no use", "retryable": False}}
     async with FaultServer(reply(503, told)) as server:
@@ -308,7 +311,7 @@ async def test_a_service_that_forbids_repetition_is_obeyed(
     ],
 )
 async def test_an_answer_that_breaks_the_rules_is_an_error_and_not_repeated(
-    caller_to: Callable[[str], HttpxServiceCaller], fault: Fault, code: str
+    caller_to: Callable[[str], HttpServiceCaller], fault: Fault, code: str
 ) -> None:
     async with FaultServer(fault) as server:
         result = await caller_to(server.url).call(a_call(timeout=5.0))
@@ -319,7 +322,7 @@ async def test_an_answer_that_breaks_the_rules_is_an_error_and_not_repeated(
 
 
 async def test_a_truncated_answer_is_repeated_when_safe(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     truncated = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
     async with FaultServer(truncated, reply(200, FINE)) as server:
@@ -330,7 +333,7 @@ async def test_a_truncated_answer_is_repeated_when_safe(
 
 
 async def test_an_answer_of_exactly_the_limit_is_taken(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     body = b'"' + b"x" * (MAX_BYTES - 2) + b'"'
     async with FaultServer(raw_reply(200, body)) as server:
@@ -340,7 +343,7 @@ async def test_an_answer_of_exactly_the_limit_is_taken(
 
 
 async def test_output_is_passed_on_while_the_service_still_works(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     loop = asyncio.get_running_loop()
     heard: list[tuple[str, float]] = []
@@ -356,7 +359,7 @@ async def test_output_is_passed_on_while_the_service_still_works(
 
 
 async def test_once_output_was_passed_on_nothing_is_repeated(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     heard: list[str] = []
     failing = streaming(
@@ -373,7 +376,7 @@ async def test_once_output_was_passed_on_nothing_is_repeated(
 
 
 async def test_a_stream_without_an_answer_is_an_error(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     async with FaultServer(streaming({"output": "half"})) as server:
         result = await caller_to(server.url).call(a_call())
@@ -383,7 +386,7 @@ async def test_a_stream_without_an_answer_is_an_error(
 
 
 async def test_cancelling_the_caller_closes_the_connection(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     async with FaultServer(hang) as server:
         task = asyncio.create_task(caller_to(server.url).call(a_call(timeout=30.0)))
@@ -399,7 +402,7 @@ async def test_cancelling_the_caller_closes_the_connection(
 
 
 async def test_the_client_still_serves_after_many_cancelled_calls(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     async with FaultServer(delayed(0.02, reply(200, FINE))) as server:
         caller = caller_to(server.url)
@@ -415,7 +418,7 @@ async def test_the_client_still_serves_after_many_cancelled_calls(
 
 
 async def test_a_cookie_of_one_tenant_is_not_sent_for_another(
-    caller_to: Callable[[str], HttpxServiceCaller],
+    caller_to: Callable[[str], HttpServiceCaller],
 ) -> None:
     async with FaultServer(reply(200, FINE, set_cookie="session=acme; Path=/")) as server:
         caller = caller_to(server.url)
@@ -427,21 +430,20 @@ async def test_a_cookie_of_one_tenant_is_not_sent_for_another(
 
 
 async def test_proxies_of_the_environment_are_not_used(
-    monkeypatch: pytest.MonkeyPatch, metrics: InMemoryMetrics
+    monkeypatch: pytest.MonkeyPatch, caller_to: Callable[[str], HttpServiceCaller]
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    async with build_client() as client, FaultServer(reply(200, FINE)) as server:
-        caller = HttpxServiceCaller({"query": server.url}, client, chance=lambda: 0.5, metrics=metrics)
-        result = await caller.call(a_call())
+    async with FaultServer(reply(200, FINE)) as server:
+        result = await caller_to(server.url).call(a_call())
 
     assert result.success
 
 
-async def test_a_closed_client_says_that_the_process_is_leaving(metrics: InMemoryMetrics) -> None:
-    async with build_client() as client:
-        caller = HttpxServiceCaller(
-            {"query": "http://127.0.0.1:1"}, client, chance=lambda: 0, metrics=metrics
-        )
+async def test_a_closed_caller_says_that_the_process_is_leaving(
+    caller_to: Callable[[str], HttpServiceCaller],
+) -> None:
+    caller = caller_to("http://127.0.0.1:1")
+    await caller.close()
     result = await caller.call(a_call())
 
     assert result.error is not None
@@ -449,7 +451,7 @@ async def test_a_closed_client_says_that_the_process_is_leaving(metrics: InMemor
 
 
 async def test_nothing_that_was_sent_or_answered_is_logged(
-    caller_to: Callable[[str], HttpxServiceCaller], caplog: pytest.LogCaptureFixture
+    caller_to: Callable[[str], HttpServiceCaller], caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = "hunter2"
     told = {"success": False, "error": {"message": secret}}

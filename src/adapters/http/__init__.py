@@ -1,6 +1,7 @@
-"""HTTP by httpx: calls to other services, and the history that is one of them."""
+"""HTTP: calls to other services, and the history that is one of them."""
 
 from encola.adapters.http.job_history import HttpJobHistory
-from encola.adapters.http.service_caller import HttpxServiceCaller, build_client
+from encola.adapters.http.service_caller import HttpServiceCaller
+from encola.adapters.http.transport import HttpTransport, build_transport
 
-__all__ = ["HttpJobHistory", "HttpxServiceCaller", "build_client"]
+__all__ = ["HttpJobHistory", "HttpServiceCaller", "HttpTransport", "build_transport"]

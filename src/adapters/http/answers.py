@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import httpx
 
@@ -13,6 +13,14 @@ from encola.domain.json_value import JSON
 
 MAX_BYTES = 10 * 2**20
 NDJSON = "application/x-ndjson"
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+# Made once, for json.loads makes a new decoder whenever its options are not the default ones.
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +44,7 @@ async def read_answer(
 ) -> Answer:
     """Read a response to its end, and pass its output lines on as they come.
 
-    :raises httpx.HTTPError: the connection failed on the way
+    :raises httpx.TransportError: the connection failed on the way
     """
     try:
         return await _read(response, service, on_output)
@@ -106,7 +114,8 @@ async def _whole(response: httpx.Response) -> bytes:
 
 async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     size = 0
-    async for piece in response.aiter_bytes():
+    # Nothing is compressed, so what the transport gives is what was sent.
+    async for piece in cast("httpx.AsyncByteStream", response.stream):
         size += len(piece)
         if size > MAX_BYTES:
             raise _Unusable(f"sent more than {MAX_BYTES // 2**20} MiB", "response_too_large")
@@ -115,14 +124,10 @@ async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
 
 def _parsed(body: bytes) -> JSON:
     try:
-        value: JSON = json.loads(body, parse_constant=_no_constant)
+        value: JSON = _decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise _Unusable("answered with something that is not JSON") from None
     return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def _media_type(response: httpx.Response) -> str:

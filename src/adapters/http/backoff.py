@@ -9,17 +9,20 @@ from encola.domain.service import ServiceError
 FIRST = 0.05
 FIRST_WHEN_THROTTLED = 1.0
 LONGEST = 5.0
+MOST_PATIENCE = 5.0
 
 
 def wait_before_next(attempt: int, error: ServiceError, chance: float) -> float:
     """Return the seconds between the failed ``attempt`` (from 1) and the next one.
 
-    Full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015); what the service
-    asked for by ``Retry-After`` is the least. ``chance`` is uniform in [0, 1).
+    Full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). What the service asked
+    for by ``Retry-After`` is the least, up to five seconds more than that, as the AWS SDKs do since
+    2026: a service that asks for an hour gets a further attempt all the same, if there is time.
+    ``chance`` is uniform in [0, 1).
     """
     first = FIRST_WHEN_THROTTLED if error.code == "rate_limited" else FIRST
     backoff = chance * min(LONGEST, first * 2.0 ** min(attempt - 1, 32))
-    return max(backoff, error.retry_after or 0.0)
+    return min(max(backoff, error.retry_after or 0.0), backoff + MOST_PATIENCE)
 
 
 def retry_after(headers: httpx.Headers) -> float | None:

@@ -1,5 +1,6 @@
 """How many attempts may be under way at one service, and how many of them for one tenant."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,19 +9,22 @@ from dataclasses import dataclass, field
 from encola.domain.context import TenantId
 
 PLACES = 100
-TENANT_SHARE = 0.5
+SHARE_ALONE = 0.9
+SHARE_AMONG_OTHERS = 0.5
 
 
 @dataclass(slots=True)
 class Bulkhead:
     """Bounds the attempts under way at one service, so that a slow one cannot take up everything.
 
-    Nobody waits for a place: who gets none fails at once, and knows it. One tenant gets half of
-    the places at most, so that there is always room for another. Used on one event loop.
+    Nobody waits for a place: who gets none fails at once, and knows it. A tenant that is alone gets
+    nine tenths of the places, so that there is room for the first calls of another; while others have
+    calls under way it gets no more once it has half of them. Used on one event loop.
     """
 
     places: int = PLACES
     _taken: Counter[TenantId] = field(init=False, default_factory=Counter)
+    _emptied: asyncio.Event | None = field(init=False, default=None)
 
     @property
     def in_use(self) -> int:
@@ -28,15 +32,35 @@ class Bulkhead:
         return self._taken.total()
 
     @contextmanager
-    def place(self, tenant: TenantId) -> Iterator[bool]:
-        """Hold a place while the context lasts; gives ``False`` when there is none."""
-        if self.in_use >= self.places or self._taken[tenant] >= max(1, int(self.places * TENANT_SHARE)):
+    def place(self, tenant: TenantId, share: float = 1.0) -> Iterator[bool]:
+        """Hold a place while the context lasts; gives ``False`` when there is none.
+
+        :param share: how much of the places there are just now, above 0
+        """
+        if not self._has_room(tenant, max(1, int(self.places * share))):
             yield False
             return
         self._taken[tenant] += 1
         try:
             yield True
         finally:
-            self._taken[tenant] -= 1
-            if not self._taken[tenant]:
-                del self._taken[tenant]
+            self._leave(tenant)
+
+    async def emptied(self) -> None:
+        """Return when no attempt is under way."""
+        if self._taken:
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
+
+    def _has_room(self, tenant: TenantId, places: int) -> bool:
+        own = self._taken.get(tenant, 0)
+        is_alone = len(self._taken) == (own > 0)
+        allowed = max(1, int(places * (SHARE_ALONE if is_alone else SHARE_AMONG_OTHERS)))
+        return own < allowed and self.in_use < places
+
+    def _leave(self, tenant: TenantId) -> None:
+        self._taken[tenant] -= 1
+        if not self._taken[tenant]:
+            del self._taken[tenant]
+        if self._emptied is not None and not self._taken:
+            self._emptied.set()

@@ -24,6 +24,7 @@ _CLIENT_ERRORS = {
     422: "unprocessable",
 }
 _GATEWAY = frozenset({502, 503, 504})
+_TURNED_AWAY = frozenset({429, 503})
 _HASTE = frozenset({408, 425})
 _NOT_IMPLEMENTED = frozenset({501, 505})
 _LONGEST_MESSAGE = 500
@@ -37,6 +38,7 @@ class Again(Enum):
 
     NEVER = "never"
     IF_SAFE = "if safe"
+    NOT_BEGUN = "not begun"  # the service turned it away, and said when to come back
     NOT_SENT = "not sent"
 
 
@@ -62,8 +64,10 @@ def answered(
         retry_after=retry_after,
         details=_details(upstream),
     )
-    again = Again.IF_SAFE if _may_pass(status) and told is not False else Again.NEVER
-    return Failure(error=error, again=again)
+    if not _may_pass(status) or told is False:
+        return Failure(error=error)
+    turned_away = status in _TURNED_AWAY and retry_after is not None
+    return Failure(error=error, again=Again.NOT_BEGUN if turned_away else Again.IF_SAFE)
 
 
 def refused(service: str, status: int, body: Mapping[str, JSON]) -> Failure:
@@ -120,11 +124,11 @@ def bulkhead_full(service: str) -> Failure:
     return _local("bulkhead_full", f"Too many calls of the service {service!r} are under way.")
 
 
-def broken(service: str, error: httpx.HTTPError) -> Failure:
+def broken(service: str, error: httpx.RequestError) -> Failure:
     """Return what an exception of the transport means."""
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return _unreachable(service, "could not be reached over TLS", Again.NEVER)
-    # httpcore raises these only while it has no connection, so before the first byte of a request.
+    # A transport raises these only while it has no connection, so before the first byte of a request.
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return _unreachable(service, "could not be reached", Again.NOT_SENT)
     if isinstance(error, httpx.ProtocolError) and not any(said in str(error) for said in _CUT_OFF):

@@ -4,19 +4,30 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 from urllib.parse import urlencode
+
+import httpx
 
 from encola.adapters.http.answers import NDJSON
 from encola.adapters.http.failures import Again
 from encola.domain.context import ExecutionContext
-from encola.domain.errors import InvalidInput, NotJson
+from encola.domain.errors import InvalidInput, NotJson, TooLarge
 from encola.domain.json_value import JSON
 from encola.domain.policy import Repeat
 from encola.domain.service import ServiceCall
 
+CONNECT_SECONDS: Final = 1.0
+MAX_REQUEST_BYTES: Final = 5 * 2**20
+
 _BODILESS = frozenset({"GET", "HEAD"})
 _METHODS = _BODILESS | {"POST", "PUT", "PATCH", "DELETE"}
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
+# Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+# What httpx's own transport reads; the time of everything else is bounded as a whole, from outside.
+_EXTENSIONS: Final = {"timeout": {"connect": CONNECT_SECONDS}}
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -25,19 +36,29 @@ class PreparedRequest:
     """A request that can be sent again."""
 
     method: str
-    url: str
+    url: httpx.URL
     headers: dict[str, str]
-    content: bytes | None
+    content: bytes
     repeatable: bool
 
     def may_repeat(self, again: Again) -> bool:
         """Tell whether a failure allows this request a further attempt."""
-        return again is Again.NOT_SENT or (again is Again.IF_SAFE and self.repeatable)
+        if again is Again.IF_SAFE:
+            return self.repeatable
+        return again is not Again.NEVER
 
-    def headers_of(self, attempt: int, seconds_left: float) -> dict[str, str]:
-        """Return the headers of one attempt, which tell the service how long we shall wait."""
+    def of_attempt(self, attempt: int, seconds_left: float) -> httpx.Request:
+        """Return the request of one attempt, which tells the service how long we shall wait."""
         milliseconds = max(int(seconds_left * 1000), 1)
-        return {**self.headers, "X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
+        headers = {**self.headers, "X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
+        return httpx.Request(
+            self.method,
+            self.url,
+            # Of bytes, because httpx looks for the encoding of texts each time.
+            headers=httpx.Headers([(name.encode(), value.encode()) for name, value in headers.items()]),
+            stream=httpx.ByteStream(self.content),
+            extensions=_EXTENSIONS,
+        )
 
 
 def prepare(call: ServiceCall, url: str, new_key: Callable[[], str]) -> PreparedRequest:
@@ -45,17 +66,22 @@ def prepare(call: ServiceCall, url: str, new_key: Callable[[], str]) -> Prepared
 
     :raises NotJson: the data is not JSON
     :raises InvalidInput: the method or the idempotency key cannot be sent
+    :raises TooLarge: the data has more than 5 MiB
     """
     method = call.method.upper()
     if method not in _METHODS:
         raise InvalidInput(f"There is no method {method!r} here.")
     in_query = method in _BODILESS or call.data is None
     key = _key_of(call, new_key)
+    content = b"" if in_query else _encoded(call.data)
+    if len(content) > MAX_REQUEST_BYTES:
+        raise TooLarge(f"What is sent to a service may have {MAX_REQUEST_BYTES // 2**20} MiB at most.")
+    target = _parsed(_with_query(url, call.data) if in_query and call.data else url)
     return PreparedRequest(
         method=method,
-        url=_with_query(url, call.data) if in_query and call.data else url,
-        headers=_headers(call, key, has_body=not in_query),
-        content=None if in_query else _encoded(call.data),
+        url=target,
+        headers=_headers(call, method, target, key, content, has_body=not in_query),
+        content=content,
         repeatable=call.operation.repeat in (Repeat.SAFE, Repeat.NATURAL) or key is not None,
     )
 
@@ -69,8 +95,16 @@ def _key_of(call: ServiceCall, new_key: Callable[[], str]) -> str | None:
     return key
 
 
-def _headers(call: ServiceCall, key: str | None, *, has_body: bool) -> dict[str, str]:
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+def _headers(
+    call: ServiceCall, method: str, url: httpx.URL, key: str | None, content: bytes, *, has_body: bool
+) -> dict[str, str]:
     headers = {
+        "Host": url.netloc.decode("ascii"),
         "Accept": f"{NDJSON}, application/json;q=0.9" if call.on_output else "application/json",
         # What we have not inflated cannot fill our memory.
         "Accept-Encoding": "identity",
@@ -79,6 +113,8 @@ def _headers(call: ServiceCall, key: str | None, *, has_body: bool) -> dict[str,
     }
     if has_body:
         headers["Content-Type"] = "application/json"
+    if method not in _BODILESS:
+        headers["Content-Length"] = str(len(content))
     if key is not None:
         headers["Idempotency-Key"] = key
     return headers
@@ -98,7 +134,7 @@ def _context_headers(context: ExecutionContext) -> dict[str, str]:
 
 def _encoded(data: JSON) -> bytes:
     try:
-        return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _encode(data).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJson("cannot be sent as JSON") from error
 

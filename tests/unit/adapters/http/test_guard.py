@@ -1,13 +1,12 @@
 """The guard in its place: before every attempt of the caller."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from encola.adapters.http.service_caller import HttpxServiceCaller
+from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
@@ -38,14 +37,13 @@ def service() -> Service:
 
 
 @pytest.fixture
-async def caller(service: Service) -> AsyncIterator[HttpxServiceCaller]:
-    async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as client:
-        yield HttpxServiceCaller(
-            {"query": "http://query.test", "other": "http://other.test"},
-            client,
-            chance=lambda: 0.0,
-            metrics=InMemoryMetrics(),
-        )
+def caller(service: Service) -> HttpServiceCaller:
+    return HttpServiceCaller(
+        {"query": "http://query.test", "other": "http://other.test"},
+        httpx.MockTransport(service),
+        chance=lambda: 0.0,
+        metrics=InMemoryMetrics(),
+    )
 
 
 def a_call(policy: OperationPolicy = ONCE, *, tenant: str = "acme", **changes: Any) -> ServiceCall:
@@ -65,7 +63,7 @@ def code(result: ServiceResult) -> str | None:
 
 
 async def test_a_service_that_fails_all_the_time_is_left_alone(
-    caller: HttpxServiceCaller, service: Service
+    caller: HttpServiceCaller, service: Service
 ) -> None:
     service.status = 500
     results = [await caller.call(a_call()) for _ in range(8)]
@@ -80,7 +78,7 @@ async def test_a_service_that_fails_all_the_time_is_left_alone(
     assert (refused.meta.attempts, refused.meta.source) == (0, "local")
 
 
-async def test_another_service_is_called_all_the_same(caller: HttpxServiceCaller, service: Service) -> None:
+async def test_another_service_is_called_all_the_same(caller: HttpServiceCaller, service: Service) -> None:
     service.status = 500
     for _ in range(6):
         await caller.call(a_call())
@@ -90,7 +88,7 @@ async def test_another_service_is_called_all_the_same(caller: HttpxServiceCaller
 
 
 async def test_who_answers_that_the_caller_is_wrong_is_not_left_alone(
-    caller: HttpxServiceCaller, service: Service
+    caller: HttpServiceCaller, service: Service
 ) -> None:
     service.status = 404
     results = [await caller.call(a_call()) for _ in range(30)]
@@ -98,7 +96,7 @@ async def test_who_answers_that_the_caller_is_wrong_is_not_left_alone(
     assert {code(result) for result in results} == {"not_found"}
 
 
-async def test_repeating_stops_when_the_circuit_opens(caller: HttpxServiceCaller, service: Service) -> None:
+async def test_repeating_stops_when_the_circuit_opens(caller: HttpServiceCaller, service: Service) -> None:
     service.status = 503
     for _ in range(4):
         await caller.call(a_call())
@@ -111,7 +109,7 @@ async def test_repeating_stops_when_the_circuit_opens(caller: HttpxServiceCaller
 
 
 async def test_callers_together_repeat_no_more_than_the_budget_allows(
-    caller: HttpxServiceCaller, service: Service
+    caller: HttpServiceCaller, service: Service
 ) -> None:
     service.status = 429  # which the breaker takes for nothing
     results = await asyncio.gather(*(caller.call(a_call(THRICE)) for _ in range(40)))
@@ -121,10 +119,10 @@ async def test_callers_together_repeat_no_more_than_the_budget_allows(
     assert stopped.count("budget") >= 28
 
 
-async def test_who_finds_no_place_knows_it_at_once(caller: HttpxServiceCaller, service: Service) -> None:
+async def test_who_finds_no_place_knows_it_at_once(caller: HttpServiceCaller, service: Service) -> None:
     service.hangs = True
-    under_way = [asyncio.create_task(caller.call(a_call())) for _ in range(60)]
-    too_many = await asyncio.gather(*under_way[50:])
+    under_way = [asyncio.create_task(caller.call(a_call())) for _ in range(100)]
+    too_many = await asyncio.gather(*under_way[90:])
     service.hangs = False
     other_tenant = await caller.call(a_call(tenant="globex"))
     for task in under_way:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from encola.adapters.http.service_caller import HttpxServiceCaller
+from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.application.ports import ServiceCaller
 from encola.domain.context import ExecutionContext, TenantId
@@ -32,11 +32,13 @@ async def answer(answering: Answering, policy: OperationPolicy = SAFE, **changes
         "timeout": policy.timeout,
         "attempts": 2,
     }
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answering)) as client:
-        caller = HttpxServiceCaller(
-            {"query": "http://query.internal/base"}, client, chance=lambda: 0.0, metrics=InMemoryMetrics()
-        )
-        return await caller.call(ServiceCall(**{**fields, **changes}))
+    caller = HttpServiceCaller(
+        {"query": "http://query.internal/base"},
+        httpx.MockTransport(answering),
+        chance=lambda: 0.0,
+        metrics=InMemoryMetrics(),
+    )
+    return await caller.call(ServiceCall(**{**fields, **changes}))
 
 
 def always(status: int, **content: Any) -> Answering:
@@ -54,12 +56,12 @@ async def library(request: httpx.Request) -> httpx.Response:
     return httpx.Response(500 if request.url.path == "/v1/failing" else 404)
 
 
-class TestHttpxServiceCaller(ServiceCallerContract):
+class TestHttpServiceCaller(ServiceCallerContract):
     @pytest.fixture
     def caller(self) -> ServiceCaller:
         services = {"library": "http://library.test/v1", "ruin": "http://ruin.test"}
-        client = httpx.AsyncClient(transport=httpx.MockTransport(library))
-        return HttpxServiceCaller(services, client, chance=lambda: 0.0, metrics=InMemoryMetrics())
+        transport = httpx.MockTransport(library)
+        return HttpServiceCaller(services, transport, chance=lambda: 0.0, metrics=InMemoryMetrics())
 
 
 @pytest.mark.parametrize(
