@@ -164,7 +164,9 @@ async def test_the_messages_are_those_of_the_contract(wire: httpx.AsyncBaseTrans
     assert not any(b"hunter2" in request.body for request in requests)
 
 
-async def test_events_of_one_job_are_told_in_order_whatever_the_others_do(wire: httpx.AsyncBaseTransport) -> None:
+async def test_events_of_one_job_are_told_in_order_whatever_the_others_do(
+    wire: httpx.AsyncBaseTransport,
+) -> None:
     lives = [life_of(f"j-{number}", steps=3) for number in range(20)]
     mixed = [event for step in zip(*lives, strict=True) for event in step]
     async with FaultServer(reply(200, TAKEN)) as server:
@@ -218,7 +220,9 @@ async def test_an_answer_that_is_no_events_is_an_error(wire: httpx.AsyncBaseTran
             await history_at(server.url, wire).events(ACME, JobId("j-1"))
 
 
-async def test_a_service_that_is_down_is_an_error_and_not_an_empty_past(wire: httpx.AsyncBaseTransport) -> None:
+async def test_a_service_that_is_down_is_an_error_and_not_an_empty_past(
+    wire: httpx.AsyncBaseTransport,
+) -> None:
     async with FaultServer(reply(501)) as server:
         with pytest.raises(StoreUnavailable):
             await history_at(server.url, wire).events(ACME, JobId("j-1"))

@@ -130,7 +130,10 @@ async def test_two_failures_then_success_is_success(
     assert result.meta.attempts == 3
     assert (
         metrics.counted(
-            "service_call_retries", service="query", operation="rag_query", reason="upstream_unavailable"
+            "encola_service_call_retries_total",
+            service="query",
+            operation="rag_query",
+            reason="upstream_unavailable",
         )
         == 2
     )

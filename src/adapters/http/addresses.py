@@ -3,9 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from encola.domain.errors import InvalidSettings, UnknownService
+
+ADDRESSES_REMEMBERED: Final = 1024
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
@@ -37,23 +41,32 @@ class ServiceAddresses:
 
     def __init__(self, services: Mapping[str, str]) -> None:
         self._bases = {name: _base_of(name, url) for name, url in services.items()}
+        # Checking a path costs more than the rest of preparing a call.
+        self._url = lru_cache(ADDRESSES_REMEMBERED)(self._build)
+        self._resolve = lru_cache(ADDRESSES_REMEMBERED)(self._find)
 
     def url(self, service: str, path: str) -> str:
         """Return the address of ``path`` at a service.
 
         :raises UnknownService: nobody registered the service, or the path could lead out of it
         """
-        base = self._bases.get(service)
-        if base is None:
-            raise self._unknown(service)
-        _check_path(path)
-        return base.url + path
+        return self._url(service, path)
 
     def resolve(self, url: str) -> tuple[str, str]:
         """Return the service and the path that ``url`` means.
 
         :raises UnknownService: it is neither ``name``, ``name/path`` nor a URL below a base
         """
+        return self._resolve(url)
+
+    def _build(self, service: str, path: str) -> str:
+        base = self._bases.get(service)
+        if base is None:
+            raise self._unknown(service)
+        _check_path(path)
+        return base.url + path
+
+    def _find(self, url: str) -> tuple[str, str]:
         service, path = self._resolve_absolute(url) if "://" in url else self._resolve_name(url)
         _check_path(path)
         return service, path

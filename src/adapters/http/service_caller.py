@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from uuid import uuid4
 
 import httpx
 
@@ -51,7 +51,7 @@ class HttpServiceCaller(ServiceCaller):
         *,
         chance: Callable[[], float],
         metrics: Metrics,
-        new_key: Callable[[], str] = lambda: str(uuid4()),
+        new_key: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._addresses = ServiceAddresses(services)
         self._transport = transport
@@ -96,6 +96,9 @@ class HttpServiceCaller(ServiceCaller):
             wait = wait_before_next(course.attempts, failure.error, self._chance())
             reason = course.stopped_by(failure, _now() + wait, budget)
             if reason is not None:
+                self._metrics.count(
+                    "encola_service_call_retries_withheld_total", service=course.call.service, reason=reason
+                )
                 return _stopped(failure, reason)
             last = failure
             self._count_retry(course, failure)
@@ -146,7 +149,7 @@ class HttpServiceCaller(ServiceCaller):
     def _count_retry(self, course: Course, failure: Failure) -> None:
         call = course.call
         self._metrics.count(
-            "service_call_retries",
+            "encola_service_call_retries_total",
             service=call.service,
             operation=call.operation.name,
             reason=failure.error.code,

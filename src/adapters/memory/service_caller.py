@@ -30,10 +30,13 @@ class ScriptedServiceCaller(ServiceCaller):
         self.calls: deque[ServiceCall] = deque(maxlen=CALLS_KEPT)
         self._answers = answers
         self._bases = bases or {}
+        self._is_closed = False
 
     async def call(self, call: ServiceCall) -> ServiceResult:
         if call.service not in self._services:
             raise self._unknown()
+        if self._is_closed:
+            return _failure(call, "local_shutdown", "This process is shutting down.", 503)
         self.calls.append(call)
         try:
             async with asyncio.timeout(call.timeout):
@@ -43,6 +46,9 @@ class ScriptedServiceCaller(ServiceCaller):
         except OSError as error:
             answer = _failure(call, "upstream_unavailable", f"{call.service}: {type(error).__name__}", 503)
         return answer if isinstance(answer, ServiceResult) else _success(call, answer)
+
+    async def close(self) -> None:
+        self._is_closed = True
 
     def resolve(self, url: str) -> tuple[str, str]:
         for service, base in self._bases.items():

@@ -17,6 +17,10 @@ class ServiceCaller(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Let calls under way end for a moment; whoever calls afterwards gets ``local_shutdown``."""
+        ...
+
     def resolve(self, url: str) -> tuple[str, str]:
         """Return the registered service and the path that ``url`` means.
 

@@ -98,6 +98,15 @@ class ServiceCallerContract:
         with pytest.raises(UnknownService):
             await caller.call(a_call("/echo", service=service))
 
+    async def test_who_calls_after_the_close_is_told_that_the_process_is_leaving(
+        self, caller: ServiceCaller
+    ) -> None:
+        await caller.close()
+        result = await caller.call(a_call("/echo"))
+
+        assert result.error is not None
+        assert (result.error.code, result.error.retryable) == ("local_shutdown", True)
+
     @pytest.mark.parametrize(
         ("url", "expected"),
         [
