@@ -53,13 +53,14 @@ async def read_answer(
 
 
 async def _read(response: httpx.Response, service: str, on_output: Callable[[str], None] | None) -> Answer:
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
+    encoding, media_type = _form(response)
+    if encoding not in (b"", b"identity"):
         raise _Unusable("compressed its answer, which was not asked for")
     if 300 <= response.status_code < 400:
         raise _Unusable("answered with a redirect, which is never followed")
     if not response.is_success:
         return Answer(failure=await _error(response, service))
-    if _media_type(response) == NDJSON:
+    if media_type.partition(b";")[0].strip() == NDJSON.encode():
         return _opened(await _last_line(response, on_output), service, response.status_code)
     body = await _whole(response)
     return _opened(_parsed(body), service, response.status_code) if body else Answer()
@@ -130,5 +131,13 @@ def _parsed(body: bytes) -> JSON:
     return value
 
 
-def _media_type(response: httpx.Response) -> str:
-    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+def _form(response: httpx.Response) -> tuple[bytes, bytes]:
+    """Return the content encoding and the media type, in lower case; httpx's own look-up is slow."""
+    encoding = media_type = b""
+    for name, value in response.headers.raw:
+        lower = name.lower()
+        if lower == b"content-encoding":
+            encoding = value.lower()
+        elif lower == b"content-type":
+            media_type = value.lower()
+    return encoding, media_type

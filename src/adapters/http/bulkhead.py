@@ -1,7 +1,6 @@
 """How many attempts may be under way at one service, and how many of them for one tenant."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,16 +19,14 @@ class Bulkhead:
     Nobody waits for a place: who gets none fails at once, and knows it. A tenant that is alone gets
     nine tenths of the places, so that there is room for the first calls of another; while others have
     calls under way it gets no more once it has half of them. Used on one event loop.
+
+    ``in_use`` is how many attempts are under way.
     """
 
     places: int = PLACES
-    _taken: Counter[TenantId] = field(init=False, default_factory=Counter)
+    in_use: int = field(init=False, default=0)
+    _taken: dict[TenantId, int] = field(init=False, default_factory=dict)
     _emptied: asyncio.Event | None = field(init=False, default=None)
-
-    @property
-    def in_use(self) -> int:
-        """Return how many attempts are under way."""
-        return self._taken.total()
 
     @contextmanager
     def place(self, tenant: TenantId, share: float = 1.0) -> Iterator[bool]:
@@ -37,10 +34,12 @@ class Bulkhead:
 
         :param share: how much of the places there are just now, above 0
         """
-        if not self._has_room(tenant, max(1, int(self.places * share))):
+        own = self._taken.get(tenant, 0)
+        if not self._has_room(own, max(1, int(self.places * share))):
             yield False
             return
-        self._taken[tenant] += 1
+        self._taken[tenant] = own + 1
+        self.in_use += 1
         try:
             yield True
         finally:
@@ -52,13 +51,13 @@ class Bulkhead:
             self._emptied = asyncio.Event()
             await self._emptied.wait()
 
-    def _has_room(self, tenant: TenantId, places: int) -> bool:
-        own = self._taken.get(tenant, 0)
+    def _has_room(self, own: int, places: int) -> bool:
         is_alone = len(self._taken) == (own > 0)
         allowed = max(1, int(places * (SHARE_ALONE if is_alone else SHARE_AMONG_OTHERS)))
         return own < allowed and self.in_use < places
 
     def _leave(self, tenant: TenantId) -> None:
+        self.in_use -= 1
         self._taken[tenant] -= 1
         if not self._taken[tenant]:
             del self._taken[tenant]
