@@ -106,18 +106,36 @@ class HttpServiceCaller(ServiceCaller):
 
     async def _guarded(self, course: Course) -> Answer:
         """Make an attempt if the service may be called now; each holds its place only while it lasts."""
-        call = course.call
-        guard = self._guards[call.service]
+        tenant = course.call.context.tenant_id
+        guard = self._guards[course.call.service]
         if self._is_closed:
             return Answer(failure=shut_down())
-        with (
-            judged(guard.breaker, call) as judgement,
-            guard.bulkhead.place(call.context.tenant_id) as has_place,
-        ):
+        if not guard.bulkhead.take(tenant):
+            refusal = await self._queue(course, guard)
+            if refusal is not None:
+                return Answer(failure=refusal)
+        try:
+            return await self._judged(course, guard)
+        finally:
+            guard.bulkhead.leave(tenant)
+
+    async def _queue(self, course: Course, guard: ServiceGuard) -> Failure | None:
+        """Wait for a place, and return why there is none."""
+        service = course.call.service
+        if guard.breaker.wait:
+            return circuit_open(service, guard.breaker.wait)
+        try:
+            async with asyncio.timeout_at(course.attempt_end(_now())):
+                if await guard.bulkhead.wait(course.call.context.tenant_id):
+                    return None
+        except TimeoutError:
+            pass
+        return bulkhead_full(service)
+
+    async def _judged(self, course: Course, guard: ServiceGuard) -> Answer:
+        with judged(guard.breaker, course.call) as judgement:
             if judgement is None:
-                return Answer(failure=circuit_open(call.service, guard.breaker.wait))
-            if not has_place:
-                return Answer(failure=bulkhead_full(call.service))
+                return Answer(failure=circuit_open(course.call.service, guard.breaker.wait))
             course.attempts += 1
             began = _now()
             answer = await self._attempt(course, began)

@@ -119,18 +119,36 @@ async def test_callers_together_repeat_no_more_than_the_budget_allows(
     assert stopped.count("budget") >= 28
 
 
-async def test_who_finds_no_place_knows_it_at_once(caller: HttpServiceCaller, service: Service) -> None:
+async def test_too_many_calls_know_it_at_once_and_another_tenant_is_the_next(
+    caller: HttpServiceCaller, service: Service
+) -> None:
     service.hangs = True
-    under_way = [asyncio.create_task(caller.call(a_call())) for _ in range(100)]
-    too_many = await asyncio.gather(*under_way[90:])
+    under_way = [asyncio.create_task(caller.call(a_call())) for _ in range(160)]
+    too_many = await asyncio.gather(*under_way[150:])
     service.hangs = False
-    other_tenant = await caller.call(a_call(tenant="globex"))
+    other_tenant = asyncio.create_task(caller.call(a_call(tenant="globex")))
+    await asyncio.sleep(0)
+    under_way[0].cancel()
+
+    assert (await other_tenant).success
+    assert {code(result) for result in too_many} == {"bulkhead_full"}
+    assert {result.meta.attempts for result in too_many} == {0}
+
     for task in under_way:
         task.cancel()
     await asyncio.gather(*under_way, return_exceptions=True)
-    after = await caller.call(a_call())
+    assert (await caller.call(a_call())).success
 
-    assert {code(result) for result in too_many} == {"bulkhead_full"}
-    assert {result.meta.attempts for result in too_many} == {0}
-    assert other_tenant.success
-    assert after.success
+
+async def test_who_waits_for_a_place_waits_no_longer_than_its_time(
+    caller: HttpServiceCaller, service: Service
+) -> None:
+    service.hangs = True
+    under_way = [asyncio.create_task(caller.call(a_call())) for _ in range(100)]
+    await asyncio.sleep(0)
+    result = await caller.call(a_call(timeout=0.02))
+
+    assert (code(result), result.meta.attempts) == ("bulkhead_full", 0)
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
