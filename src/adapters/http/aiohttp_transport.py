@@ -1,7 +1,6 @@
 """HTTP by aiohttp, behind httpx's interface of a transport."""
 
-from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Self
 
 import aiohttp
 import httpx
@@ -11,6 +10,8 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.tracing import Trace
 from yarl import URL
+
+from encola.adapters.http.outgoing import OutgoingRequest
 
 MOST_HEADERS: Final = 100
 MOST_HEADER_BYTES: Final = 8 * 1024
@@ -56,14 +57,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         :raises httpx.TransportError: see the class
         """
         session = self._session or self._open()
+        if isinstance(request, OutgoingRequest):
+            target, fields, body = request.target, request.fields, request.body
+        else:
+            target, fields, body = str(request.url), dict(request.headers), await request.aread()
         try:
             response = await session.request(
                 request.method,
-                URL(str(request.url), encoded=True),
-                data=await request.aread() or None,
-                headers=[
-                    (name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw
-                ],
+                URL(target, encoded=True),
+                data=body or None,
+                headers=fields,
                 allow_redirects=False,
             )
         except (_NotSent, aiohttp.ClientError, OSError) as error:
@@ -99,13 +102,18 @@ class _Body(httpx.AsyncByteStream):
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        read = self._response.content.readany
+    # An iterator rather than an async generator, of which the event loop keeps a book.
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            while piece := await read():
-                yield piece
+            piece = await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
         self._response.close()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import NoReturn, cast
+from typing import NoReturn, Self, cast
 
 import httpx
 
@@ -99,7 +99,7 @@ async def _last_line(response: httpx.Response, on_output: Callable[[str], None] 
 
 async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
     rest = bytearray()
-    async for piece in _pieces(response):
+    async for piece in _Pieces(response):
         rest += piece
         *lines, rest = rest.split(b"\n") if b"\n" in piece else [rest]
         for line in lines:
@@ -110,17 +110,30 @@ async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 async def _whole(response: httpx.Response) -> bytes:
-    return b"".join([piece async for piece in _pieces(response)])
+    pieces = [piece async for piece in _Pieces(response)]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
-    size = 0
-    # Nothing is compressed, so what the transport gives is what was sent.
-    async for piece in cast("httpx.AsyncByteStream", response.stream):
-        size += len(piece)
-        if size > MAX_BYTES:
+class _Pieces:
+    """The body as it comes, up to 10 MiB.
+
+    An iterator rather than an async generator, of which the event loop keeps a book.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        # Nothing is compressed, so what the transport gives is what was sent.
+        self._next = aiter(cast("httpx.AsyncByteStream", response.stream)).__anext__
+        self._size = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self._next()
+        self._size += len(piece)
+        if self._size > MAX_BYTES:
             raise _Unusable(f"sent more than {MAX_BYTES // 2**20} MiB", "response_too_large")
-        yield piece
+        return piece
 
 
 def _parsed(body: bytes) -> JSON:

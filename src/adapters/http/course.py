@@ -1,5 +1,6 @@
 """How one call goes: its time, its attempts, and why it ends."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from encola.adapters.http.answers import Answer
@@ -15,6 +16,7 @@ class Course:
 
     call: ServiceCall
     request: PreparedRequest
+    now: Callable[[], float]
     started: float
     attempts: int = 0
     has_passed_output: bool = False
@@ -38,13 +40,13 @@ class Course:
         if self.call.on_output is not None:
             self.call.on_output(text)
 
-    def stopped_by(self, failure: Failure, resume_at: float, budget: RetryBudget) -> str | None:
-        """Return why a failure is not followed by another attempt, or ``None`` when it is."""
+    def stopped_by(self, failure: Failure, wait: float, budget: RetryBudget) -> str | None:
+        """Return why a failure is not followed by another attempt after ``wait``, or ``None`` when it is."""
         if self.has_passed_output or not self.request.may_repeat(failure.again):
             return "not_idempotent"
         if self.attempts >= self.call.attempts:
             return "attempts"
-        if resume_at >= self.end:
+        if self.now() + wait >= self.end:
             return "deadline"
         return None if self._is_free(failure) or budget.take() else "budget"
 
@@ -54,7 +56,7 @@ class Course:
         self.has_had_free_repetition |= is_free
         return is_free
 
-    def result(self, answer: Answer, now: float) -> ServiceResult:
+    def result(self, answer: Answer) -> ServiceResult:
         """Return what the call came to."""
         return ServiceResult(
             success=answer.failure is None,
@@ -64,7 +66,7 @@ class Course:
                 service=self.call.service,
                 operation=self.call.operation.name,
                 attempts=self.attempts,
-                elapsed_ms=round((now - self.started) * 1000),
+                elapsed_ms=round((self.now() - self.started) * 1000),
                 source="upstream" if self.attempts else "local",
             ),
         )

@@ -4,21 +4,18 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 from urllib.parse import urlencode
 
-import httpx
-
 from encola.adapters.http.answers import NDJSON
 from encola.adapters.http.failures import Again
+from encola.adapters.http.outgoing import OutgoingRequest, host_of
 from encola.domain.context import ExecutionContext
 from encola.domain.errors import InvalidInput, NotJson, TooLarge
 from encola.domain.json_value import JSON
 from encola.domain.policy import Repeat
 from encola.domain.service import ServiceCall
 
-CONNECT_SECONDS: Final = 1.0
 MAX_REQUEST_BYTES: Final = 5 * 2**20
 
 _BODILESS = frozenset({"GET", "HEAD"})
@@ -26,8 +23,6 @@ _METHODS = _BODILESS | {"POST", "PUT", "PATCH", "DELETE"}
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
 # Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-# What httpx's own transport reads; the time of everything else is bounded as a whole, from outside.
-_EXTENSIONS: Final = {"timeout": {"connect": CONNECT_SECONDS}}
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -36,7 +31,7 @@ class PreparedRequest:
     """A request that can be sent again."""
 
     method: str
-    url: httpx.URL
+    url: str
     headers: dict[str, str]
     content: bytes
     repeatable: bool
@@ -47,18 +42,11 @@ class PreparedRequest:
             return self.repeatable
         return again is not Again.NEVER
 
-    def of_attempt(self, attempt: int, seconds_left: float) -> httpx.Request:
+    def of_attempt(self, attempt: int, seconds_left: float) -> OutgoingRequest:
         """Return the request of one attempt, which tells the service how long we shall wait."""
         milliseconds = max(int(seconds_left * 1000), 1)
-        headers = {**self.headers, "X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
-        return httpx.Request(
-            self.method,
-            self.url,
-            # Of bytes, because httpx looks for the encoding of texts each time.
-            headers=httpx.Headers([(name.encode(), value.encode()) for name, value in headers.items()]),
-            stream=httpx.ByteStream(self.content),
-            extensions=_EXTENSIONS,
-        )
+        fields = {**self.headers, "X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
+        return OutgoingRequest(self.method, self.url, fields, self.content)
 
 
 def prepare(call: ServiceCall, url: str, new_key: Callable[[], str]) -> PreparedRequest:
@@ -76,7 +64,7 @@ def prepare(call: ServiceCall, url: str, new_key: Callable[[], str]) -> Prepared
     content = b"" if in_query else _encoded(call.data)
     if len(content) > MAX_REQUEST_BYTES:
         raise TooLarge(f"What is sent to a service may have {MAX_REQUEST_BYTES // 2**20} MiB at most.")
-    target = _parsed(_with_query(url, call.data) if in_query and call.data else url)
+    target = _with_query(url, call.data) if in_query and call.data else url
     return PreparedRequest(
         method=method,
         url=target,
@@ -95,16 +83,11 @@ def _key_of(call: ServiceCall, new_key: Callable[[], str]) -> str | None:
     return key
 
 
-@lru_cache(maxsize=1024)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
-
-
 def _headers(
-    call: ServiceCall, method: str, url: httpx.URL, key: str | None, content: bytes, *, has_body: bool
+    call: ServiceCall, method: str, url: str, key: str | None, content: bytes, *, has_body: bool
 ) -> dict[str, str]:
     headers = {
-        "Host": url.netloc.decode("ascii"),
+        "Host": host_of(url),
         "Accept": f"{NDJSON}, application/json;q=0.9" if call.on_output else "application/json",
         # What we have not inflated cannot fill our memory.
         "Accept-Encoding": "identity",

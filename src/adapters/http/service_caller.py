@@ -66,8 +66,9 @@ class HttpServiceCaller(ServiceCaller):
 
     async def call(self, call: ServiceCall) -> ServiceResult:
         url = self._addresses.url(call.service, call.path)
-        course = Course(call, prepare(call, url, self._new_key), started=_now())
-        result = course.result(await self._run(course), _now())
+        now = asyncio.get_running_loop().time
+        course = Course(call, prepare(call, url, self._new_key), now, started=now())
+        result = course.result(await self._run(course))
         self._observe(course, result)
         return result
 
@@ -94,7 +95,7 @@ class HttpServiceCaller(ServiceCaller):
             if failure.again is Again.NEVER:
                 return answer
             wait = wait_before_next(course.attempts, failure.error, self._chance())
-            reason = course.stopped_by(failure, _now() + wait, budget)
+            reason = course.stopped_by(failure, wait, budget)
             if reason is not None:
                 self._metrics.count(
                     "encola_service_call_retries_withheld_total", service=course.call.service, reason=reason
@@ -125,7 +126,7 @@ class HttpServiceCaller(ServiceCaller):
         if guard.breaker.wait:
             return circuit_open(service, guard.breaker.wait)
         try:
-            async with asyncio.timeout_at(course.attempt_end(_now())):
+            async with asyncio.timeout_at(course.attempt_end(course.now())):
                 if await guard.bulkhead.wait(course.call.context.tenant_id):
                     return None
         except TimeoutError:
@@ -137,9 +138,9 @@ class HttpServiceCaller(ServiceCaller):
             if judgement is None:
                 return Answer(failure=circuit_open(course.call.service, guard.breaker.wait))
             course.attempts += 1
-            began = _now()
+            began = course.now()
             answer = await self._attempt(course, began)
-            judgement.reached(answer.failure, _now() - began)
+            judgement.reached(answer.failure, course.now() - began)
             return answer
 
     async def _attempt(self, course: Course, began: float) -> Answer:
@@ -177,7 +178,7 @@ class HttpServiceCaller(ServiceCaller):
         labels = {"service": result.meta.service, "operation": result.meta.operation}
         outcome = result.error.code if result.error else "ok"
         self._metrics.count("encola_service_calls_total", outcome=outcome, **labels)
-        self._metrics.observe("encola_service_call_seconds", _now() - course.started, **labels)
+        self._metrics.observe("encola_service_call_seconds", course.now() - course.started, **labels)
         if result.error:
             _log.warning(
                 "call of %s (%s) failed: %s after %d attempts",
@@ -190,7 +191,3 @@ class HttpServiceCaller(ServiceCaller):
 
 def _stopped(failure: Failure, reason: str) -> Answer:
     return Answer(failure=replace(failure, error=replace(failure.error, retry_stopped_by=reason)))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
