@@ -13,6 +13,7 @@ from dependency_injector import containers, providers
 from encola.adapters.http import HttpJobHistory, HttpServiceCaller, build_transport
 from encola.adapters.memory import (
     InMemoryCache,
+    InMemoryCircuitBoard,
     InMemoryJobCatalog,
     InMemoryJobFeed,
     InMemoryJobHistory,
@@ -123,12 +124,14 @@ class Container(containers.DeclarativeContainer):
     outputs: Provided = providers.Singleton(InMemoryJobOutputs, memory, notifier)
     own_history: Provided = providers.Singleton(InMemoryJobHistory)
 
+    circuits: Provided = providers.Singleton(InMemoryCircuitBoard)
     caller: Provided = providers.Singleton(
         HttpServiceCaller,
         settings.provided.services,
         providers.Singleton(build_transport, settings.provided.http_transport),
         chance=ids.provided.chance,
         metrics=metrics,
+        board=circuits,
     )
     call_service = providers.Singleton(CallService, caller=caller, cache=cache, clock=clock)
     service_history = providers.Singleton(HttpJobHistory, caller)

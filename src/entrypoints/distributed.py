@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from encola.adapters.celery import CeleryJobQueue, CeleryWorker
 from encola.adapters.redis import (
     RedisCache,
+    RedisCircuitBoard,
     RedisJobCatalog,
     RedisJobFeed,
     RedisJobOutputs,
@@ -78,6 +79,9 @@ class DistributedParts(containers.DeclarativeContainer):
     notifier = providers.Singleton(RedisNotifier, links)
     stops = providers.Singleton(RedisStopSignals, links)
     cache = providers.Singleton(RedisCache, links)
+    circuits = providers.Singleton(
+        RedisCircuitBoard, links, providers.Callable(tuple, settings.provided.services)
+    )
     store = providers.Singleton(RedisJobStore, links, feed_kept=providers.Callable(_feed_kept, histories))
     board = providers.Singleton(RedisWorkBoard, links)
     catalog = providers.Singleton(RedisJobCatalog, links)
@@ -112,7 +116,11 @@ class DistributedParts(containers.DeclarativeContainer):
     respite = providers.Callable(in_seconds, settings.provided.lease_seconds)
     owns_everything = providers.Object(False)
     openers = providers.List(
-        links.provided.open, notifier.provided.open, stops.provided.open, queue.provided.open
+        links.provided.open,
+        notifier.provided.open,
+        stops.provided.open,
+        circuits.provided.open,
+        queue.provided.open,
     )
     closers = providers.Callable(
         _closers,
@@ -122,6 +130,7 @@ class DistributedParts(containers.DeclarativeContainer):
             stops.provided.close,
             notifier.provided.close,
             caller.provided.close,
+            circuits.provided.close,
             links.provided.close,
         ),
     )

@@ -11,6 +11,7 @@ import pytest
 from fault_server import Fault, FaultServer, reply
 
 from encola.adapters.http import HttpJobHistory, HttpServiceCaller, build_transport
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.application.ports import JobHistory
 from encola.domain.context import ExecutionContext, JobId, TenantId
@@ -55,7 +56,9 @@ async def wire() -> AsyncIterator[httpx.AsyncBaseTransport]:
 
 
 def history_at(url: str, wire: httpx.AsyncBaseTransport) -> HttpJobHistory:
-    caller = HttpServiceCaller({"history": url}, wire, chance=lambda: 0.0, metrics=InMemoryMetrics())
+    caller = HttpServiceCaller(
+        {"history": url}, wire, chance=lambda: 0.0, metrics=InMemoryMetrics(), board=InMemoryCircuitBoard()
+    )
     return HttpJobHistory(caller)
 
 

@@ -32,6 +32,7 @@ from fault_server import (
 from encola.adapters.http.answers import MAX_BYTES
 from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.http.transport import HttpTransport, build_transport
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
@@ -57,7 +58,9 @@ def caller_to(
     transport: httpx.AsyncBaseTransport, metrics: InMemoryMetrics
 ) -> Callable[[str], HttpServiceCaller]:
     def build(url: str) -> HttpServiceCaller:
-        return HttpServiceCaller({"query": url}, transport, chance=lambda: 0.5, metrics=metrics)
+        return HttpServiceCaller(
+            {"query": url}, transport, chance=lambda: 0.5, metrics=metrics, board=InMemoryCircuitBoard()
+        )
 
     return build
 

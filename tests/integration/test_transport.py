@@ -14,6 +14,7 @@ import pytest
 from encola.adapters.http.aiohttp_transport import MOST_HEADER_BYTES, MOST_HEADERS
 from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.http.transport import HttpTransport, build_transport
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
@@ -262,7 +263,11 @@ async def test_callers_that_are_cancelled_cost_nobody_else_a_place(
     chance = random.Random(4)
     async with serving(Peer(pause=0.02)) as peer:
         caller = HttpServiceCaller(
-            {"peer": peer.url}, transport, chance=chance.random, metrics=InMemoryMetrics()
+            {"peer": peer.url},
+            transport,
+            chance=chance.random,
+            metrics=InMemoryMetrics(),
+            board=InMemoryCircuitBoard(),
         )
 
         async def cancel_some() -> None:

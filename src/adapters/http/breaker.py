@@ -9,11 +9,15 @@ from typing import Final
 import pybreaker
 
 from encola.adapters.http.call_window import CallWindow
+from encola.application.ports import CircuitBoard, CircuitNews
 
 IN_A_ROW: Final = 5
 FIRST_OPEN: Final = 5.0
 LONGEST_OPEN: Final = 60.0
 SPREAD: Final = 0.2
+LOOK_AGAIN: Final = 0.5
+FIRST_SHARE: Final = 0.25
+RAMP_SECONDS: Final = 10.0
 
 
 class Outcome(Enum):
@@ -41,87 +45,160 @@ class Breaker(pybreaker.CircuitBreakerListener):
 
     pybreaker knows the states and when five failures in a row change them. It cannot guard an
     ``await``: of its entry points one never sees a failure, one lets every waiting caller probe, and
-    one takes a cancelled caller for a failure. So admission is here: ``admit`` before an attempt,
-    ``record`` after it, both without waiting, and pybreaker is only told what came of it.
+    one takes a cancelled caller for a failure. So admission is here: ``admit`` or ``admit_probe``
+    before an attempt, ``record`` after it, and pybreaker is only told what came of it.
 
     Closed, it opens after five failures in a row or when the window is bad. Open, it lets nobody
     through for five seconds, doubled with each vain probe up to a minute, give or take a fifth. Then
-    one probe decides. What an attempt says that began before the last change is not heard.
+    one probe decides, of all processes that share the board. What an attempt says that began before
+    the last change is not heard.
 
     :param now: monotonic seconds
     :param chance: uniform in [0, 1)
+    :param board: tells the other processes, and :meth:`hear` is what they tell
+    :param first_open: how many seconds it stays open the first time
     """
 
-    def __init__(self, name: str, *, now: Callable[[], float], chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        now: Callable[[], float],
+        chance: Callable[[], float],
+        board: CircuitBoard,
+        first_open: float = FIRST_OPEN,
+    ) -> None:
+        self._name = name
         self._now = now
         self._chance = chance
+        self._board = board
+        self._first_open = first_open
         self._window = CallWindow(now)
         self._circuit = pybreaker.CircuitBreaker(
             name=name,
             fail_max=IN_A_ROW,
             # When to probe is decided here; with its own wall clock pybreaker would decide again.
             reset_timeout=float("inf"),
-            listeners=[self],
             throw_new_error_on_trip=False,
         )
-        self._epoch = 0
+        self._circuit.add_listener(self)
+        self._state = pybreaker.STATE_CLOSED
+        self._permit = Permit(0, is_probe=False)
         self._vain = 0
         self._open_until = 0.0
+        self._open_seconds = 0.0
+        self._closed_at: float | None = None
         self._is_probed = False
+        self._is_told = False
 
     @property
     def state(self) -> str:
         """Return ``closed``, ``open`` or ``half-open``."""
-        return self._circuit.current_state
+        return self._state
 
     @property
     def wait(self) -> float:
         """Return in how many seconds somebody may be let through; 0 when now."""
-        return max(0.0, self._open_until - self._now()) if self.state != pybreaker.STATE_CLOSED else 0.0
+        return max(0.0, self._open_until - self._now()) if self._state != pybreaker.STATE_CLOSED else 0.0
+
+    def share(self) -> float:
+        """Return how much of the usual load the service gets: a quarter when it is just back, then more."""
+        if self._closed_at is None:
+            return 1.0
+        share = FIRST_SHARE + (1 - FIRST_SHARE) * (self._now() - self._closed_at) / RAMP_SECONDS
+        if share >= 1.0:
+            self._closed_at = None
+        return min(1.0, share)
 
     def admit(self) -> Permit | None:
-        """Give leave for one attempt, or ``None`` while the service is left alone.
+        """Give leave for one attempt while the circuit is closed.
 
         Whoever has a permit must :meth:`record` what came of it, whatever happens.
         """
-        if self.state == pybreaker.STATE_CLOSED:
-            return Permit(self._epoch, is_probe=False)
+        return self._permit if self._state == pybreaker.STATE_CLOSED else None
+
+    async def admit_probe(self) -> Permit | None:
+        """Give leave for the one attempt that finds out whether the service is back, or ``None``."""
         if self.wait > 0 or self._is_probed:
             return None
-        if self.state == pybreaker.STATE_OPEN:
+        epoch = self._permit.epoch
+        self._is_probed = True
+        try:
+            may_probe = await self._board.may_probe(self._name, self._lease)
+        except BaseException:
+            self._is_probed = False
+            raise
+        if self._permit.epoch != epoch:
+            return self.admit()
+        if not may_probe:
+            self._is_probed = False
+            self._open_until = self._now() + LOOK_AGAIN
+            return None
+        if self._state == pybreaker.STATE_OPEN:
             self._circuit.half_open()
         self._is_probed = True
-        return Permit(self._epoch, is_probe=True)
+        return Permit(self._permit.epoch, is_probe=True)
 
     def record(self, permit: Permit, outcome: Outcome, *, slow: bool = False) -> None:
         """Hear what came of an attempt that was let through."""
-        if permit.epoch != self._epoch:
+        if permit.epoch != self._permit.epoch:
             return
         if permit.is_probe:
             self._is_probed = False
         if outcome is Outcome.NEUTRAL:
             return
         self._window.add(failed=outcome is Outcome.BAD, slow=slow)
-        with suppress(_Bad, pybreaker.CircuitBreakerError):
-            self._circuit.call(_good if outcome is Outcome.GOOD else _bad)
-        if self.state == pybreaker.STATE_CLOSED and self._window.is_bad:
+        # A good answer while nothing is wrong changes nothing in pybreaker.
+        if outcome is Outcome.BAD or permit.is_probe or self._circuit.fail_counter:
+            with suppress(_Bad, pybreaker.CircuitBreakerError):
+                self._circuit.call(_good if outcome is Outcome.GOOD else _bad)
+        if self._state == pybreaker.STATE_CLOSED and self._window.is_bad:
             self._circuit.open()
+
+    def hear(self, news: CircuitNews) -> None:
+        """Follow what another process found out; an older window never shortens the present one."""
+        self._is_told = True
+        try:
+            if not news.open_seconds:
+                if self._state != pybreaker.STATE_CLOSED:
+                    self._circuit.close()
+                return
+            if self._state != pybreaker.STATE_OPEN:
+                self._circuit.open()
+                self._open_until = self._now()
+            self._open_seconds = news.open_seconds
+            self._open_until = max(self._open_until, self._now() + news.open_seconds)
+        finally:
+            self._is_told = False
 
     def state_change(self, cb: pybreaker.CircuitBreaker, old_state: object, new_state: object) -> None:
         """Follow pybreaker into its new state; pybreaker calls this."""
-        self._epoch += 1
+        self._state = getattr(new_state, "name", "")
+        self._permit = Permit(self._permit.epoch + 1, is_probe=False)
         self._is_probed = False
-        name = getattr(new_state, "name", "")
-        if name == pybreaker.STATE_OPEN:
+        if self._state == pybreaker.STATE_OPEN:
             self._stay_open()
-        elif name == pybreaker.STATE_CLOSED:
+            self._tell(self._open_seconds)
+        elif self._state == pybreaker.STATE_CLOSED:
             self._vain = 0
+            self._closed_at = self._now()
             self._window.clear()
+            self._tell(0.0)
+
+    @property
+    def _lease(self) -> float:
+        """Return for how long no other process may probe: shorter than any window that follows."""
+        return max(0.001, self._open_seconds * (1 - SPREAD) / (1 + SPREAD))
 
     def _stay_open(self) -> None:
-        seconds = min(LONGEST_OPEN, FIRST_OPEN * 2.0 ** min(self._vain, 32))
+        seconds = min(LONGEST_OPEN, self._first_open * 2.0 ** min(self._vain, 32))
         self._vain += 1
-        self._open_until = self._now() + seconds * (1 - SPREAD + 2 * SPREAD * self._chance())
+        self._open_seconds = seconds * (1 - SPREAD + 2 * SPREAD * self._chance())
+        self._open_until = self._now() + self._open_seconds
+
+    def _tell(self, open_seconds: float) -> None:
+        if not self._is_told:
+            self._board.tell(CircuitNews(self._name, open_seconds))
 
 
 def _good() -> None:

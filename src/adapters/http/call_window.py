@@ -31,33 +31,38 @@ class CallWindow:
 
     now: Callable[[], float]
     _seconds: deque[_Second] = field(init=False, default_factory=deque)
+    _total: _Second = field(init=False, default_factory=lambda: _Second(0))
 
     def add(self, *, failed: bool, slow: bool) -> None:
         """Count one call."""
         number = int(self.now())
-        self._forget(number)
         if not self._seconds or self._seconds[-1].number != number:
+            self._forget(number)
             self._seconds.append(_Second(number))
-        second = self._seconds[-1]
-        second.calls += 1
-        second.failed += failed
-        second.slow += slow
+        for second in (self._seconds[-1], self._total):
+            second.calls += 1
+            second.failed += failed
+            second.slow += slow
 
     @property
     def is_bad(self) -> bool:
         """Tell whether the service had better be left alone."""
-        self._forget(int(self.now()))
-        calls = sum(second.calls for second in self._seconds)
-        if calls < FEWEST:
+        if not self._total.failed and not self._total.slow:
             return False
-        failed = sum(second.failed for second in self._seconds)
-        slow = sum(second.slow for second in self._seconds)
-        return failed >= FAILED_SHARE * calls or slow >= SLOW_SHARE * calls
+        self._forget(int(self.now()))
+        total = self._total
+        if total.calls < FEWEST:
+            return False
+        return total.failed >= FAILED_SHARE * total.calls or total.slow >= SLOW_SHARE * total.calls
 
     def clear(self) -> None:
         """Begin anew."""
         self._seconds.clear()
+        self._total = _Second(0)
 
     def _forget(self, number: int) -> None:
         while self._seconds and self._seconds[0].number <= number - SECONDS:
-            self._seconds.popleft()
+            gone = self._seconds.popleft()
+            self._total.calls -= gone.calls
+            self._total.failed -= gone.failed
+            self._total.slow -= gone.slow

@@ -13,6 +13,7 @@ import httpx
 from encola.adapters.http.addresses import ServiceAddresses
 from encola.adapters.http.answers import Answer, read_answer
 from encola.adapters.http.backoff import wait_before_next
+from encola.adapters.http.breaker import Outcome
 from encola.adapters.http.course import Course
 from encola.adapters.http.failures import (
     CIRCUIT_OPEN,
@@ -24,9 +25,9 @@ from encola.adapters.http.failures import (
     out_of_time,
     shut_down,
 )
-from encola.adapters.http.guard import ServiceGuard, judged
+from encola.adapters.http.guard import ServiceGuard, is_slow, outcome_of
 from encola.adapters.http.requests import prepare
-from encola.application.ports import Metrics, ServiceCaller
+from encola.application.ports import CircuitBoard, CircuitNews, Metrics, ServiceCaller
 from encola.domain.service import ServiceCall, ServiceResult
 
 DRAIN_SECONDS = 5.0
@@ -51,6 +52,7 @@ class HttpServiceCaller(ServiceCaller):
         *,
         chance: Callable[[], float],
         metrics: Metrics,
+        board: CircuitBoard,
         new_key: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._addresses = ServiceAddresses(services)
@@ -58,8 +60,14 @@ class HttpServiceCaller(ServiceCaller):
         self._chance = chance
         self._metrics = metrics
         self._new_key = new_key
-        self._guards = {name: ServiceGuard.of(name, time.monotonic, chance) for name in services}
+        self._guards = {name: ServiceGuard.of(name, time.monotonic, chance, board) for name in services}
+        board.listen(self._hear)
         self._is_closed = False
+
+    def _hear(self, news: CircuitNews) -> None:
+        guard = self._guards.get(news.service)
+        if guard is not None:
+            guard.breaker.hear(news)
 
     def resolve(self, url: str) -> tuple[str, str]:
         return self._addresses.resolve(url)
@@ -134,14 +142,21 @@ class HttpServiceCaller(ServiceCaller):
         return bulkhead_full(service)
 
     async def _judged(self, course: Course, guard: ServiceGuard) -> Answer:
-        with judged(guard.breaker, course.call) as judgement:
-            if judgement is None:
-                return Answer(failure=circuit_open(course.call.service, guard.breaker.wait))
-            course.attempts += 1
-            began = course.now()
+        """Make an attempt, and tell the breaker of it; a caller that is cancelled says nothing."""
+        call, breaker = course.call, guard.breaker
+        permit = breaker.admit() or await breaker.admit_probe()
+        if permit is None:
+            return Answer(failure=circuit_open(call.service, breaker.wait))
+        outcome, slow = Outcome.NEUTRAL, False
+        course.attempts += 1
+        began = course.now()
+        try:
             answer = await self._attempt(course, began)
-            judgement.reached(answer.failure, course.now() - began)
+            seconds = course.now() - began
+            outcome, slow = outcome_of(call, answer.failure, seconds), is_slow(call, seconds)
             return answer
+        finally:
+            breaker.record(permit, outcome, slow=slow)
 
     async def _attempt(self, course: Course, began: float) -> Answer:
         service = course.call.service

@@ -1,6 +1,7 @@
 """Every port in memory: for tests, for trying out, and for what fits into one process."""
 
 from encola.adapters.memory.cache import InMemoryCache
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard, MemoryCircuits
 from encola.adapters.memory.clock import ManualClock
 from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.job_catalog import InMemoryJobCatalog
@@ -18,6 +19,7 @@ from encola.adapters.memory.work_board import InMemoryWorkBoard
 
 __all__ = [
     "InMemoryCache",
+    "InMemoryCircuitBoard",
     "InMemoryJobCatalog",
     "InMemoryJobFeed",
     "InMemoryJobHistory",
@@ -30,6 +32,7 @@ __all__ = [
     "InProcessStopSignals",
     "InProcessSubscription",
     "ManualClock",
+    "MemoryCircuits",
     "MemoryState",
     "ScriptedServiceCaller",
     "SeededIds",

@@ -1,6 +1,7 @@
 """Jobs, announcements and cached values in Redis or Valkey."""
 
 from encola.adapters.redis.cache import RedisCache
+from encola.adapters.redis.circuit_board import RedisCircuitBoard
 from encola.adapters.redis.job_catalog import RedisJobCatalog
 from encola.adapters.redis.job_feed import RedisJobFeed
 from encola.adapters.redis.job_outputs import RedisJobOutputs
@@ -12,6 +13,7 @@ from encola.adapters.redis.work_board import RedisWorkBoard
 
 __all__ = [
     "RedisCache",
+    "RedisCircuitBoard",
     "RedisJobCatalog",
     "RedisJobFeed",
     "RedisJobOutputs",

@@ -7,6 +7,7 @@ written nothing. The tenant is part of every key; only the keepers' :class:`Work
 """
 
 from encola.application.ports.cache import Cache, Cached
+from encola.application.ports.circuit_board import CircuitBoard, CircuitNews, HeardNews
 from encola.application.ports.clock import Clock
 from encola.application.ports.ids import Ids
 from encola.application.ports.job_catalog import JobCatalog, JobCount, JobFilter, PageStart
@@ -25,8 +26,11 @@ __all__ = [
     "Announcement",
     "Cache",
     "Cached",
+    "CircuitBoard",
+    "CircuitNews",
     "Clock",
     "FeedEntry",
+    "HeardNews",
     "IdempotencyKey",
     "Ids",
     "JobCatalog",

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encola.adapters.http.service_caller import HttpServiceCaller
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
@@ -86,7 +87,11 @@ schedules = st.lists(
 async def called(service: Service, repeat: Repeat, attempts: int, chance: float) -> ServiceResult:
     policy = OperationPolicy(name="test", timeout=TIMEOUT, repeat=repeat, attempts=attempts)
     caller = HttpServiceCaller(
-        {"query": "http://query.test"}, service, chance=lambda: chance, metrics=InMemoryMetrics()
+        {"query": "http://query.test"},
+        service,
+        chance=lambda: chance,
+        metrics=InMemoryMetrics(),
+        board=InMemoryCircuitBoard(),
     )
     began = asyncio.get_running_loop().time()
     result = await caller.call(

@@ -1,3 +1,4 @@
+import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from encola.adapters.http.breaker import Breaker, Outcome, Permit
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard, MemoryCircuits
+from encola.application.ports import CircuitBoard, CircuitNews
 
 
 class Time:
@@ -18,12 +21,17 @@ class Time:
         return self.now
 
 
-def breaker(time: Time) -> Breaker:
-    return Breaker("history", now=time, chance=lambda: 0.5)
+def breaker(time: Time, board: CircuitBoard | None = None) -> Breaker:
+    return Breaker("history", now=time, chance=lambda: 0.5, board=board or InMemoryCircuitBoard())
+
+
+def ask(one: Breaker) -> Permit | None:
+    """Ask for leave as a caller does; a board in memory makes nobody wait."""
+    return one.admit() or asyncio.run(one.admit_probe())
 
 
 def attempt(one: Breaker, outcome: Outcome, *, slow: bool = False) -> Permit:
-    permit = one.admit()
+    permit = ask(one)
     assert permit is not None
     one.record(permit, outcome, slow=slow)
     return permit
@@ -48,7 +56,7 @@ def test_five_failures_in_a_row_open_it() -> None:
     attempt(one, Outcome.BAD)
 
     assert (before, one.state, one.wait) == ("closed", "open", 5.0)
-    assert one.admit() is None
+    assert ask(one) is None
 
 
 def test_half_of_many_opens_it_though_no_run_is_long() -> None:
@@ -73,11 +81,15 @@ def test_of_many_who_wait_one_probes() -> None:
     one = opened(time)
     time.now += 5.0
 
-    permits = [one.admit() for _ in range(50)]
+    permits = asyncio.run(_together(one, 50))
 
     assert [permit for permit in permits if permit is not None] == [permits[0]]
     assert permits[0] is not None
     assert permits[0].is_probe
+
+
+async def _together(one: Breaker, callers: int) -> list[Permit | None]:
+    return await asyncio.gather(*(one.admit_probe() for _ in range(callers)))
 
 
 def test_a_good_probe_closes_it_and_the_window_begins_anew() -> None:
@@ -137,7 +149,7 @@ def test_one_after_the_other_it_is_as_pybreaker(answers: list[bool]) -> None:
     ours = breaker(time)
     theirs = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=3600, throw_new_error_on_trip=False)
     for answer in answers[:19]:
-        permit = ours.admit()
+        permit = ask(ours)
         if permit is not None:
             ours.record(permit, Outcome.GOOD if answer else Outcome.BAD)
         with suppress(ZeroDivisionError, pybreaker.CircuitBreakerError):
@@ -153,6 +165,138 @@ def _answering(answer: bool) -> Any:
     return call
 
 
+def test_a_service_that_is_just_back_gets_a_quarter_of_its_load_and_all_of_it_ten_seconds_later() -> None:
+    time = Time()
+    one = opened(time)
+    before = one.share()
+    time.now += 5.0
+    attempt(one, Outcome.GOOD)
+    shares = []
+    for _ in range(5):
+        shares.append(one.share())
+        time.now += 2.5
+
+    assert before == 1.0
+    assert shares == [0.25, 0.4375, 0.625, 0.8125, 1.0]
+
+
+class LossyBoard(InMemoryCircuitBoard):
+    """Holds news back until somebody passes them on, loses them or says them twice."""
+
+    def __init__(self, circuits: MemoryCircuits) -> None:
+        super().__init__(circuits)
+        self.held: list[CircuitNews] = []
+
+    def tell(self, news: CircuitNews) -> None:
+        self.held.append(news)
+
+    def say(self, news: CircuitNews) -> None:
+        super().tell(news)
+
+
+def told(time: Time) -> tuple[Breaker, Breaker, LossyBoard]:
+    """Return two breakers of which the first tells the second, when the board says so."""
+    circuits = MemoryCircuits(now=time)
+    boards = LossyBoard(circuits), LossyBoard(circuits)
+    one, other = (breaker(time, board) for board in boards)
+    boards[1].listen(other.hear)
+    return one, other, boards[0]
+
+
+def test_what_one_finds_out_the_other_follows_without_an_echo() -> None:
+    time = Time()
+    one, other, board = told(time)
+    for _ in range(5):
+        attempt(one, Outcome.BAD)
+    board.say(board.held.pop())
+    opened_both = (one.state, other.state, other.wait)
+    time.now += 5.0
+    attempt(one, Outcome.GOOD)
+    board.say(board.held.pop())
+
+    assert opened_both == ("open", "open", 5.0)
+    assert (one.state, other.state) == ("closed", "closed")
+    assert not board.held
+
+
+def test_of_two_processes_one_probes_and_the_other_looks_again_soon() -> None:
+    time = Time()
+    one, other, board = told(time)
+    for _ in range(5):
+        attempt(one, Outcome.BAD)
+    board.say(board.held.pop())
+    time.now += 5.0
+    probe = ask(one)
+
+    assert probe is not None
+    assert probe.is_probe
+    assert ask(other) is None
+    assert 0 < other.wait <= 1
+
+
+def test_a_prober_that_dies_costs_one_window() -> None:
+    time = Time()
+    one, other, board = told(time)
+    for _ in range(5):
+        attempt(one, Outcome.BAD)
+    board.say(board.held.pop())
+    time.now += 5.0
+    assert ask(one) is not None  # and nothing is heard of it again
+    for _ in range(20):
+        time.now += 0.5
+        if permit := ask(other):
+            break
+
+    assert permit is not None
+    assert time.now <= 105.0 + 5.0
+
+
+def test_news_of_an_older_window_shorten_nothing() -> None:
+    time = Time()
+    one = opened(time)
+    one.hear(CircuitNews("history", 1.0))
+    unchanged = one.wait
+    one.hear(CircuitNews("history", 30.0))
+
+    assert (unchanged, one.wait) == (5.0, 30.0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["bad", "good", "wait", "lose", "twice", "late"]), st.booleans())),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=60)
+def test_replicas_agree_once_the_latest_word_has_arrived(steps: list[tuple[str, bool]], random: Any) -> None:
+    time = Time()
+    circuits = MemoryCircuits(now=time)
+    boards = LossyBoard(circuits), LossyBoard(circuits)
+    pair = [breaker(time, board) for board in boards]
+    for board, one in zip(boards, pair, strict=True):
+        board.listen(one.hear)
+    for step, first in steps:
+        one, board = pair[not first], boards[not first]
+        if step == "wait":
+            time.now += 3.0
+        elif step in ("bad", "good"):
+            if permit := ask(one):
+                one.record(permit, Outcome.BAD if step == "bad" else Outcome.GOOD)
+        elif board.held:
+            news = board.held.pop(random.randrange(len(board.held)))
+            for _ in range({"lose": 0, "late": 1, "twice": 2}[step]):
+                board.say(news)
+    # What the look at the keys every second does: the latest word reaches everybody.
+    time.now += 61.0
+    for _ in range(2):
+        for one, board in zip(pair, boards, strict=True):
+            if permit := ask(one):
+                one.record(permit, Outcome.GOOD)
+            for news in board.held:
+                board.say(news)
+            board.held.clear()
+
+    assert {one.state for one in pair} == {"closed"}
+
+
 class Callers(RuleBasedStateMachine):
     """Callers who come, answer late, leave, and never forget to say what came of it."""
 
@@ -166,7 +310,7 @@ class Callers(RuleBasedStateMachine):
     @rule()
     def come(self) -> None:
         waits = self.one.wait > 0
-        permit = self.one.admit()
+        permit = ask(self.one)
         if permit is not None:
             assert not waits
             self.under_way.append(permit)
@@ -184,14 +328,13 @@ class Callers(RuleBasedStateMachine):
     @invariant()
     def it_changes_as_it_may(self) -> None:
         before, self.state = self.state, self.one.state
-        assert (before, self.state) not in {
-            ("open", "closed"),
-            ("closed", "half-open"),
-        }
+        assert (before, self.state) not in {("open", "closed"), ("closed", "half-open")}
 
     @invariant()
     def one_probe_at_most_is_under_way(self) -> None:
-        probes = [permit for permit in self.under_way if permit.is_probe and permit.epoch == self.one._epoch]
+        probes = [
+            permit for permit in self.under_way if permit.is_probe and permit.epoch == self.one._permit.epoch
+        ]
         assert len(probes) <= (self.one.state == "half-open")
 
     def teardown(self) -> None:

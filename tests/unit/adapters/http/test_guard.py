@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from encola.adapters.http.service_caller import HttpServiceCaller
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
@@ -43,6 +44,7 @@ def caller(service: Service) -> HttpServiceCaller:
         httpx.MockTransport(service),
         chance=lambda: 0.0,
         metrics=InMemoryMetrics(),
+        board=InMemoryCircuitBoard(),
     )
 
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from encola.adapters.http.service_caller import HttpServiceCaller
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.application.ports import ServiceCaller
 from encola.domain.context import ExecutionContext, TenantId
@@ -37,6 +38,7 @@ async def answer(answering: Answering, policy: OperationPolicy = SAFE, **changes
         httpx.MockTransport(answering),
         chance=lambda: 0.0,
         metrics=InMemoryMetrics(),
+        board=InMemoryCircuitBoard(),
     )
     return await caller.call(ServiceCall(**{**fields, **changes}))
 
@@ -61,7 +63,9 @@ class TestHttpServiceCaller(ServiceCallerContract):
     def caller(self) -> ServiceCaller:
         services = {"library": "http://library.test/v1", "ruin": "http://ruin.test"}
         transport = httpx.MockTransport(library)
-        return HttpServiceCaller(services, transport, chance=lambda: 0.0, metrics=InMemoryMetrics())
+        return HttpServiceCaller(
+            services, transport, chance=lambda: 0.0, metrics=InMemoryMetrics(), board=InMemoryCircuitBoard()
+        )
 
 
 @pytest.mark.parametrize(
