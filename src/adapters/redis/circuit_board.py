@@ -94,7 +94,7 @@ class RedisCircuitBoard(CircuitBoard):
 
     def _heard_word(self, channel: bytes, word: bytes) -> None:
         news, name = _news(word)
-        if self._is_new(news.service, word) and not name.startswith(self._owner):
+        if not name.startswith(self._owner) and self._is_new(news.service, word):
             self._heard(news)
 
     def _is_new(self, service: str, word: bytes) -> bool:

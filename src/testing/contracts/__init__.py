@@ -5,6 +5,7 @@ Adapters that share a database are tested together, through :class:`~encola.test
 """
 
 from encola.testing.contracts.cache import CacheContract
+from encola.testing.contracts.circuit_board import CircuitBoardContract
 from encola.testing.contracts.clock import ClockContract
 from encola.testing.contracts.ids import IdsContract
 from encola.testing.contracts.job_catalog import JobCatalogContract
@@ -21,6 +22,7 @@ from encola.testing.contracts.work_board import WorkBoardContract
 
 __all__ = [
     "CacheContract",
+    "CircuitBoardContract",
     "ClockContract",
     "IdsContract",
     "JobCatalogContract",
