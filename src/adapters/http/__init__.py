@@ -2,5 +2,6 @@
 
 from encola.adapters.http.job_history import HttpJobHistory
 from encola.adapters.http.service_caller import HttpxServiceCaller, build_client
+from encola.adapters.http.service_probe import HttpxServiceProbe
 
-__all__ = ["HttpJobHistory", "HttpxServiceCaller", "build_client"]
+__all__ = ["HttpJobHistory", "HttpxServiceCaller", "HttpxServiceProbe", "build_client"]

@@ -39,6 +39,12 @@ CATALOGUE = {
     "encola_service_call_seconds": Described(
         Histogram, "Calls to other services, all attempts together.", ("service", "operation")
     ),
+    "encola_service_probes_total": Described(
+        Counter, "Probes of other services' health, by this process.", ("service", "outcome")
+    ),
+    "encola_notes_dropped_total": Described(
+        Counter, "Notes to other services that did not arrive.", ("service", "operation", "reason")
+    ),
 }
 
 
