@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 from dependency_injector import containers, providers
 
-from encola.adapters.http import HttpJobHistory, HttpxServiceCaller, build_client
+from encola.adapters.http import HttpJobHistory, HttpxServiceCaller, HttpxServiceProbe, build_client
 from encola.adapters.memory import (
     InMemoryCache,
+    InMemoryHealthBoard,
     InMemoryJobCatalog,
     InMemoryJobFeed,
     InMemoryJobHistory,
@@ -36,8 +37,10 @@ from encola.application.follow_job import FollowJob
 from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
 from encola.application.handlers import HandlerRegistry
+from encola.application.health_monitor import HealthMonitor
 from encola.application.heed_stops import HeedStops
 from encola.application.list_jobs import CountJobs, ListJobs
+from encola.application.notify import Notify
 from encola.application.ports import Clock, JobFeed, JobHistory, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
@@ -47,6 +50,7 @@ from encola.application.run_job import RunJob
 from encola.application.submit_job import SubmitJob
 from encola.application.suspects import Suspects
 from encola.application.threads import HandlerThreads
+from encola.domain.operations import Operations
 from encola.entrypoints.nudge import Nudge
 from encola.entrypoints.settings import Settings
 from encola.entrypoints.use_cases import Machinery, UseCases
@@ -131,7 +135,22 @@ class Container(containers.DeclarativeContainer):
         chance=ids.provided.chance,
         metrics=metrics,
     )
-    call_service = providers.Singleton(CallService, caller=caller, cache=cache, clock=clock)
+    operations = providers.Singleton(Operations, settings.provided.operations)
+    call_service = providers.Singleton(
+        CallService, caller=caller, cache=cache, clock=clock, operations=operations
+    )
+    notify = providers.Singleton(Notify, caller=caller, metrics=metrics, operations=operations)
+    health_board: Provided = providers.Singleton(InMemoryHealthBoard, clock)
+    service_probe: Provided = providers.Singleton(HttpxServiceProbe, http_client)
+    service_health = providers.Singleton(
+        HealthMonitor,
+        settings.provided.services,
+        probe=service_probe,
+        board=health_board,
+        clock=clock,
+        chance=ids.provided.chance,
+        metrics=metrics,
+    )
     service_history = providers.Singleton(HttpJobHistory, caller)
     histories: Provided = providers.Singleton(_histories, settings, own_history, service_history)
 
@@ -147,6 +166,7 @@ class Container(containers.DeclarativeContainer):
         handlers=handlers,
         cache=cache,
         call_service=call_service,
+        notify=notify,
         clock=clock,
         ids=ids,
         metrics=metrics,
@@ -186,6 +206,8 @@ class Container(containers.DeclarativeContainer):
         ),
         check_health=providers.Singleton(CheckHealth, checks=providers.Callable(_store_check, board, clock)),
         call_service=call_service,
+        notify=notify,
+        service_health=service_health,
         catalog=catalog,
         metrics=metrics,
         render_metrics=metrics.provided.render,
@@ -228,6 +250,8 @@ class Container(containers.DeclarativeContainer):
             job_retention=job_retention,
             history_retention=providers.Callable(_days, settings.provided.history_retention_days),
         ),
+        service_health=service_health,
+        notify=notify,
         openers=openers,
         closers=closers,
         owns_everything=owns_everything,

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from encola.adapters.celery import CeleryJobQueue, CeleryWorker
 from encola.adapters.redis import (
     RedisCache,
+    RedisHealthBoard,
     RedisJobCatalog,
     RedisJobFeed,
     RedisJobOutputs,
@@ -78,6 +79,7 @@ class DistributedParts(containers.DeclarativeContainer):
     notifier = providers.Singleton(RedisNotifier, links)
     stops = providers.Singleton(RedisStopSignals, links)
     cache = providers.Singleton(RedisCache, links)
+    health_board = providers.Singleton(RedisHealthBoard, links)
     store = providers.Singleton(RedisJobStore, links, feed_kept=providers.Callable(_feed_kept, histories))
     board = providers.Singleton(RedisWorkBoard, links)
     catalog = providers.Singleton(RedisJobCatalog, links)
