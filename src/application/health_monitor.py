@@ -21,9 +21,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Known:
-    """What this process knows of a service, and when on its own clock the next probe is due.
+    """What this process knows of a service.
 
-    ``noted`` is what stood on the board when it was last looked at.
+    ``noted`` is what stood on the board when it was last looked at. ``due`` is when the next probe is
+    due on this process's own clock, which counts only while the board is away.
     """
 
     health: ServiceHealth = field(default_factory=ServiceHealth)
@@ -87,10 +88,8 @@ class HealthMonitor:
     async def _look_after(self, target: Target) -> ServiceHealth:
         known = self._known[target]
         self._heed(known, await self._soon(self._board.read(target), None))
-        if known.due > self._monotonic():
-            return known.health
-        # Without a board nobody else is told of the turn either: each process then probes for itself.
-        if await self._soon(self._board.take_turn(target, ttl=TURN), True):
+        is_due = known.due <= self._monotonic()
+        if await self._soon(self._board.take_turn(target, ttl=TURN), is_due):
             await self._ask(target, known)
         return known.health
 
