@@ -53,9 +53,9 @@ class Runtime:
             await self._stop_worker()
             await self._stop_loops(self._loops)
             self._loops = []
+            await self._machinery.notify.close()
             if self._opened:
                 self._opened = False
-                await self._machinery.notify.close()
                 for close in self._machinery.closers:
                     await _finish(close)
 

@@ -63,11 +63,9 @@ async def test_services_are_up_and_down_and_the_process_is_ready_all_the_same(
 
 
 async def test_prometheus_is_told_of_the_probes(http: httpx.AsyncClient) -> None:
+    sample = 'encola_service_probes_total{outcome="failed",service="query"}'
     async with asyncio.timeout(PATIENCE):
-        while (
-            'encola_service_probes_total{outcome="failed",service="query"}'
-            not in (await http.get("/metrics")).text
-        ):
+        while sample not in (await http.get("/metrics")).text:
             await asyncio.sleep(0.05)
 
 
