@@ -65,7 +65,7 @@ async def test_services_are_up_and_down_and_the_process_is_ready_all_the_same(
 async def test_prometheus_is_told_of_the_probes(http: httpx.AsyncClient) -> None:
     sample = 'encola_service_probes_total{outcome="failed",service="query"}'
     async with asyncio.timeout(PATIENCE):
-        while sample not in (await http.get("/metrics")).text:
+        while sample not in (await http.get("/metrics")).text:  # noqa: ASYNC110 - it must be asked
             await asyncio.sleep(0.05)
 
 
