@@ -4,15 +4,14 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from encola.application.current import current_context, current_deadline
+from encola.application.current import context_for, current_deadline
 from encola.application.ports import Cache, Clock, ServiceCaller
 from encola.application.single_flight import SingleFlight
-from encola.domain.context import ExecutionContext
-from encola.domain.errors import InvalidContext
 from encola.domain.fingerprint import digest
 from encola.domain.job import JobStatus
 from encola.domain.json_value import JSON
-from encola.domain.policy import Repeat, policy_for
+from encola.domain.operations import Operations
+from encola.domain.policy import Repeat
 from encola.domain.service import CallMeta, OutputListener, ServiceCall, ServiceError, ServiceResult
 
 TERMINAL = [status.value for status in JobStatus if status.is_terminal]
@@ -29,6 +28,7 @@ class CallService:
     caller: ServiceCaller
     cache: Cache
     clock: Clock
+    operations: Operations = field(default_factory=Operations)
     flights: SingleFlight[ServiceResult] = field(default_factory=SingleFlight)
 
     async def __call__(
@@ -60,13 +60,18 @@ class CallService:
         :raises UnknownOperation: there is no such operation type
         :raises InvalidContext: there is no tenant, or an identifier is outside the grammar
         """
-        policy = policy_for(operation_type)
+        policy = self.operations.policy_for(operation_type)
         service, path = self.caller.resolve(url)
         call = ServiceCall(
             service=service,
             path=path,
             operation=policy,
-            context=_context(tenant_id, agent_id, conversation_id, collection_id),
+            context=context_for(
+                tenant_id,
+                agent_id=agent_id,
+                conversation_id=conversation_id,
+                collection_id=collection_id,
+            ),
             method=(method or policy.method).upper(),
             data=data,
             timeout=self._time_left(policy.timeout if custom_timeout is None else custom_timeout),
@@ -127,20 +132,6 @@ class CallService:
         if result.success and call.operation.repeat is Repeat.SAFE and _lasts(call, result.data):
             await self.cache.put(call.context.tenant_id, key, result.data, ttl=ttl)
         return result
-
-
-def _context(
-    tenant_id: str | None, agent_id: str | None, conversation_id: str | None, collection_id: str | None
-) -> ExecutionContext:
-    current = current_context()
-    given = {"agent_id": agent_id, "conversation_id": conversation_id, "collection_id": collection_id}
-    explicit = {name: value for name, value in given.items() if value is not None}
-    if current is not None and tenant_id in (None, current.tenant_id):
-        return ExecutionContext.from_mapping({**current.as_mapping(), **explicit})
-    if tenant_id is None:
-        raise InvalidContext("call_service needs a tenant: pass tenant_id, or call it from a job.")
-    # Names of one tenant mean nothing, or something else, to another.
-    return ExecutionContext.from_mapping({"tenant_id": tenant_id, **explicit})
 
 
 def _cache_key(call: ServiceCall) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from encola.application.attempt import Attempt
 from encola.application.call_service import CallService
+from encola.application.notify import Notify
 from encola.application.ports import Clock
 from encola.domain.context import JobId, TenantId
 from encola.domain.errors import JobFailed, TooLarge
@@ -97,9 +98,10 @@ class JobContext:
     stopped or given to another worker; nothing is written from then on.
     """
 
-    def __init__(self, attempt: Attempt, call_service: CallService, clock: Clock) -> None:
+    def __init__(self, attempt: Attempt, call_service: CallService, notify: Notify, clock: Clock) -> None:
         self._attempt = attempt
         self._call_service = call_service
+        self._notify = notify
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._outputs: dict[str, Output] = {}
@@ -208,6 +210,21 @@ class JobContext:
             on_output=on_output,
         )
 
+    def notify(
+        self,
+        service: str,
+        path: str = "",
+        data: JSON = None,
+        *,
+        operation_type: str = "queue_notification",
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Tell a registered service something without waiting, and without learning whether it heard.
+
+        See :class:`encola.application.notify.Notify`.
+        """
+        self._notify(service + path, data, operation_type=operation_type, idempotency_key=idempotency_key)
+
     async def checkpoint(self) -> None:
         """Stop here if the job was stopped.
 
@@ -259,6 +276,14 @@ class SyncJobContext:
     def call_service(self, service: str, path: str = "", data: JSON = None, **options: Any) -> ServiceResult:
         """Call a registered service in this job's context, within this job's time."""
         return self._wait(self._inner.call_service(service, path, data, **options))
+
+    def notify(self, service: str, path: str = "", data: JSON = None, **options: Any) -> None:
+        """Tell a registered service something without learning whether it heard."""
+
+        async def on_the_loop() -> None:
+            self._inner.notify(service, path, data, **options)
+
+        self._wait(on_the_loop())
 
     def checkpoint(self) -> None:
         """Stop here if the job was stopped.

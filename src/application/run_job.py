@@ -14,6 +14,7 @@ from encola.application.current import running_in
 from encola.application.fast_lane import FastLane
 from encola.application.handlers import HandlerRegistry, JobType, plain_json
 from encola.application.job_context import JobContext, SyncJobContext
+from encola.application.notify import Notify
 from encola.application.ports import (
     Cache,
     Clock,
@@ -52,6 +53,7 @@ class RunJob:
     handlers: HandlerRegistry
     cache: Cache
     call_service: CallService
+    notify: Notify
     clock: Clock
     ids: Ids
     metrics: Metrics
@@ -113,7 +115,7 @@ class RunJob:
             await self._to_cache(attempt, job_type)
 
     async def _handle(self, attempt: Attempt, job_type: JobType) -> JSON:
-        context = JobContext(attempt, self.call_service, self.clock)
+        context = JobContext(attempt, self.call_service, self.notify, self.clock)
         with running_in(attempt.job.context, context.deadline):
             handler = asyncio.create_task(self._invoke(job_type, context))
         try:

@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 
 from dependency_injector import containers, providers
 
-from encola.adapters.http import HttpJobHistory, HttpServiceCaller, build_transport
+from encola.adapters.http import HttpJobHistory, HttpServiceCaller, HttpServiceProbe, build_transport
 from encola.adapters.memory import (
     InMemoryCache,
     InMemoryCircuitBoard,
+    InMemoryHealthBoard,
     InMemoryJobCatalog,
     InMemoryJobFeed,
     InMemoryJobHistory,
@@ -37,8 +38,10 @@ from encola.application.follow_job import FollowJob
 from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
 from encola.application.handlers import HandlerRegistry
+from encola.application.health_monitor import HealthMonitor
 from encola.application.heed_stops import HeedStops
 from encola.application.list_jobs import CountJobs, ListJobs
+from encola.application.notify import Notify
 from encola.application.ports import Clock, JobFeed, JobHistory, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
@@ -48,6 +51,7 @@ from encola.application.run_job import RunJob
 from encola.application.submit_job import SubmitJob
 from encola.application.suspects import Suspects
 from encola.application.threads import HandlerThreads
+from encola.domain.operations import Operations
 from encola.entrypoints.nudge import Nudge
 from encola.entrypoints.settings import Settings
 from encola.entrypoints.use_cases import Machinery, UseCases
@@ -125,15 +129,31 @@ class Container(containers.DeclarativeContainer):
     own_history: Provided = providers.Singleton(InMemoryJobHistory)
 
     circuits: Provided = providers.Singleton(InMemoryCircuitBoard)
+    transport: Provided = providers.Singleton(build_transport, settings.provided.http_transport)
     caller: Provided = providers.Singleton(
         HttpServiceCaller,
         settings.provided.services,
-        providers.Singleton(build_transport, settings.provided.http_transport),
+        transport,
         chance=ids.provided.chance,
         metrics=metrics,
         board=circuits,
     )
-    call_service = providers.Singleton(CallService, caller=caller, cache=cache, clock=clock)
+    operations = providers.Singleton(Operations, settings.provided.operations)
+    call_service = providers.Singleton(
+        CallService, caller=caller, cache=cache, clock=clock, operations=operations
+    )
+    notify = providers.Singleton(Notify, caller=caller, metrics=metrics, operations=operations)
+    health_board: Provided = providers.Singleton(InMemoryHealthBoard, clock)
+    service_probe: Provided = providers.Singleton(HttpServiceProbe, transport)
+    service_health = providers.Singleton(
+        HealthMonitor,
+        settings.provided.services,
+        probe=service_probe,
+        board=health_board,
+        clock=clock,
+        chance=ids.provided.chance,
+        metrics=metrics,
+    )
     service_history = providers.Singleton(HttpJobHistory, caller)
     histories: Provided = providers.Singleton(_histories, settings, own_history, service_history)
 
@@ -149,6 +169,7 @@ class Container(containers.DeclarativeContainer):
         handlers=handlers,
         cache=cache,
         call_service=call_service,
+        notify=notify,
         clock=clock,
         ids=ids,
         metrics=metrics,
@@ -188,6 +209,8 @@ class Container(containers.DeclarativeContainer):
         ),
         check_health=providers.Singleton(CheckHealth, checks=providers.Callable(_store_check, board, clock)),
         call_service=call_service,
+        notify=notify,
+        service_health=service_health,
         catalog=catalog,
         metrics=metrics,
         render_metrics=metrics.provided.render,
@@ -230,6 +253,8 @@ class Container(containers.DeclarativeContainer):
             job_retention=job_retention,
             history_retention=providers.Callable(_days, settings.provided.history_retention_days),
         ),
+        service_health=service_health,
+        notify=notify,
         openers=openers,
         closers=closers,
         owns_everything=owns_everything,

@@ -11,6 +11,7 @@ from encola.adapters.celery import CeleryJobQueue, CeleryWorker
 from encola.adapters.redis import (
     RedisCache,
     RedisCircuitBoard,
+    RedisHealthBoard,
     RedisJobCatalog,
     RedisJobFeed,
     RedisJobOutputs,
@@ -82,6 +83,7 @@ class DistributedParts(containers.DeclarativeContainer):
     circuits = providers.Singleton(
         RedisCircuitBoard, links, providers.Callable(tuple, settings.provided.services)
     )
+    health_board = providers.Singleton(RedisHealthBoard, links)
     store = providers.Singleton(RedisJobStore, links, feed_kept=providers.Callable(_feed_kept, histories))
     board = providers.Singleton(RedisWorkBoard, links)
     catalog = providers.Singleton(RedisJobCatalog, links)

@@ -125,6 +125,27 @@ class Encola:
         )
         return submitted.job
 
+    def notify(
+        self,
+        url: str,
+        data: JSON = None,
+        *,
+        operation_type: str = "queue_notification",
+        tenant: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Tell a registered service something without waiting, and without learning whether it heard.
+
+        Without a ``tenant`` it is that of the running request or job.
+
+        :raises UnknownService: ``url`` is neither ``service/path`` nor below a registered base
+        :raises UnknownOperation: there is no such operation type
+        :raises InvalidContext: there is no tenant, or it is outside the grammar
+        """
+        self.use_cases.notify(
+            url, data, operation_type=operation_type, tenant_id=tenant, idempotency_key=idempotency_key
+        )
+
     async def get(self, job_id: str, *, tenant: str | None = None) -> Job:
         """Return a job as it is now.
 

@@ -53,6 +53,7 @@ class Runtime:
             await self._stop_worker()
             await self._stop_loops(self._loops)
             self._loops = []
+            await self._machinery.notify.close()
             if self._opened:
                 self._opened = False
                 for close in self._machinery.closers:
@@ -92,6 +93,7 @@ class Runtime:
             Keeper(name="stops", work=machinery.heed_stops, pause=0.1),
             Keeper(name="renew", work=_once(machinery.renew_leases), pause=lease / 3),
             *(Keeper(name=relay.consumer, work=relay, pause=0.2) for relay in machinery.relays),
+            Keeper(name="health", work=machinery.service_health, pause=1.0),
             Keeper(name="forget", work=machinery.forget_jobs, pause=60.0),
         ]
 

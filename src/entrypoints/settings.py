@@ -1,13 +1,17 @@
 """What can be set from outside: ``ENCOLA_…`` variables and a ``.env`` file."""
 
 import ipaddress
+import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from encola.domain.errors import InvalidSettings
+from encola.domain.policy import OperationPolicy
 
 Profile = Literal["memory", "embedded", "distributed"]
 
@@ -54,6 +58,10 @@ class Settings(BaseSettings):
         default_factory=dict, description="base URLs that call_service may reach, by name"
     )
     http_transport: Literal["aiohttp", "httpx"] = Field("aiohttp", description="what carries call_service")
+    operations: tuple[OperationPolicy, ...] = Field(
+        (),
+        description="operation types beside those of the table, or in their place; JSON list of objects",
+    )
     concurrency: PositiveInt = Field(100, description="jobs at once in one worker")
     queues: tuple[str, ...] = Field(
         (),
@@ -73,6 +81,20 @@ class Settings(BaseSettings):
         "info", description="how much the server says on stderr"
     )
 
+    @field_validator("operations", mode="before")
+    @classmethod
+    def _has_known_fields(cls, value: object) -> object:
+        """Refuse a misspelt field, which a dataclass would leave out without a word."""
+        known = {field.name for field in fields(OperationPolicy)}
+        given = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+        unknown = sorted({name for entry in given for name in entry} - known)
+        if unknown:
+            told = {"unknown": unknown[0], "known": ", ".join(sorted(known))}
+            raise PydanticCustomError(
+                "unknown_field", "there is no field '{unknown}'; known are {known}", told
+            )
+        return value
+
     @property
     def is_loopback(self) -> bool:
         """Tell whether only this machine can reach the address we listen on."""
@@ -89,6 +111,10 @@ def load_settings(**overrides: object) -> Settings:
     """
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        name = field[1].upper() if field else "…"
+        raise InvalidSettings(f"ENCOLA_{name}: Input should be valid JSON.") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "__".join(str(part) for part in first["loc"]).upper()

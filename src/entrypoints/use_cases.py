@@ -13,8 +13,10 @@ from encola.application.follow_job import FollowJob
 from encola.application.forget_jobs import ForgetJobs
 from encola.application.get_job import GetJob
 from encola.application.handlers import HandlerRegistry
+from encola.application.health_monitor import HealthMonitor
 from encola.application.heed_stops import HeedStops
 from encola.application.list_jobs import CountJobs, ListJobs
+from encola.application.notify import Notify
 from encola.application.ports import Clock, JobCatalog, Metrics, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
@@ -40,6 +42,8 @@ class UseCases:
     follow_job: FollowJob
     check_health: CheckHealth
     call_service: CallService
+    notify: Notify
+    service_health: HealthMonitor
     catalog: JobCatalog
     metrics: Metrics
     render_metrics: Callable[[], bytes]
@@ -61,8 +65,9 @@ class WorkerLoop(Protocol):
 class Machinery:
     """What runs inside: the keepers' and the worker's use cases, and what must be opened and closed.
 
-    ``openers`` run in order, ``closers`` in order too. ``owns_everything`` tells a process that no
-    other one works on the same jobs, so that whatever was in hand when it starts is nobody's.
+    ``openers`` run in order, ``closers`` in order too, once ``notify`` has sent what waits.
+    ``owns_everything`` tells a process that no other one works on the same jobs, so that whatever
+    was in hand when it starts is nobody's.
     """
 
     clock: Clock
@@ -75,6 +80,8 @@ class Machinery:
     heed_stops: HeedStops
     relays: Sequence[RelayHistory]
     forget_jobs: ForgetJobs
+    service_health: HealthMonitor
+    notify: Notify
     openers: Sequence[Callable[[], Awaitable[None] | None]]
     closers: Sequence[Callable[[], Awaitable[None] | None]]
     owns_everything: bool

@@ -57,6 +57,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         :raises httpx.TransportError: see the class
         """
         session = self._session or self._open()
+        if session.closed:
+            raise httpx.ConnectError("the transport is closed")
         if isinstance(request, OutgoingRequest):
             target, fields, body = request.target, request.fields, request.body
         else:

@@ -57,6 +57,7 @@ class Breaker(pybreaker.CircuitBreakerListener):
     :param chance: uniform in [0, 1)
     :param board: tells the other processes, and :meth:`hear` is what they tell
     :param first_open: how many seconds it stays open the first time
+    :param changed: told of each new state
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Breaker(pybreaker.CircuitBreakerListener):
         chance: Callable[[], float],
         board: CircuitBoard,
         first_open: float = FIRST_OPEN,
+        changed: Callable[[str], None] = lambda state: None,
     ) -> None:
         self._name = name
         self._now = now
         self._chance = chance
         self._board = board
         self._first_open = first_open
+        self._changed = changed
         self._window = CallWindow(now)
         self._circuit = pybreaker.CircuitBreaker(
             name=name,
@@ -176,6 +179,7 @@ class Breaker(pybreaker.CircuitBreakerListener):
         self._state = getattr(new_state, "name", "")
         self._permit = Permit(self._permit.epoch + 1, is_probe=False)
         self._is_probed = False
+        self._changed(self._state)
         if self._state == pybreaker.STATE_OPEN:
             self._stay_open()
             self._tell(self._open_seconds)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from encola.adapters.http.breaker import Breaker, Outcome
 from encola.adapters.http.bulkhead import Bulkhead
 from encola.adapters.http.failures import Failure
 from encola.adapters.http.retry_budget import RetryBudget
-from encola.application.ports import CircuitBoard
+from encola.application.ports import CircuitBoard, Metrics
 from encola.domain.service import ServiceCall
 
 SLOW_SHARE = 0.8
@@ -25,10 +26,19 @@ class ServiceGuard:
 
     @classmethod
     def of(
-        cls, service: str, now: Callable[[], float], chance: Callable[[], float], board: CircuitBoard
+        cls,
+        service: str,
+        *,
+        now: Callable[[], float],
+        chance: Callable[[], float],
+        board: CircuitBoard,
+        metrics: Metrics,
     ) -> "ServiceGuard":
         """Return a guard that knows nothing bad of the service yet."""
-        breaker = Breaker(service, now=now, chance=chance, board=board)
+        changed = partial(metrics.count, "encola_service_circuit_changes_total", service=service)
+        breaker = Breaker(
+            service, now=now, chance=chance, board=board, changed=lambda state: changed(state=state)
+        )
         return cls(breaker, RetryBudget(now), Bulkhead(share=breaker.share))
 
 

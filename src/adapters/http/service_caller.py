@@ -60,7 +60,10 @@ class HttpServiceCaller(ServiceCaller):
         self._chance = chance
         self._metrics = metrics
         self._new_key = new_key
-        self._guards = {name: ServiceGuard.of(name, time.monotonic, chance, board) for name in services}
+        self._guards = {
+            name: ServiceGuard.of(name, now=time.monotonic, chance=chance, board=board, metrics=metrics)
+            for name in services
+        }
         board.listen(self._hear)
         self._is_closed = False
 

@@ -3,6 +3,7 @@
 from encola.adapters.memory.cache import InMemoryCache
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard, MemoryCircuits
 from encola.adapters.memory.clock import ManualClock
+from encola.adapters.memory.health_board import InMemoryHealthBoard
 from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.job_catalog import InMemoryJobCatalog
 from encola.adapters.memory.job_feed import InMemoryJobFeed
@@ -13,6 +14,7 @@ from encola.adapters.memory.job_store import InMemoryJobStore
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.adapters.memory.notifier import InProcessNotifier, InProcessSubscription
 from encola.adapters.memory.service_caller import ScriptedServiceCaller
+from encola.adapters.memory.service_probe import ScriptedServiceProbe
 from encola.adapters.memory.state import MemoryState
 from encola.adapters.memory.stop_signals import InProcessStopSignals
 from encola.adapters.memory.work_board import InMemoryWorkBoard
@@ -20,6 +22,7 @@ from encola.adapters.memory.work_board import InMemoryWorkBoard
 __all__ = [
     "InMemoryCache",
     "InMemoryCircuitBoard",
+    "InMemoryHealthBoard",
     "InMemoryJobCatalog",
     "InMemoryJobFeed",
     "InMemoryJobHistory",
@@ -35,5 +38,6 @@ __all__ = [
     "MemoryCircuits",
     "MemoryState",
     "ScriptedServiceCaller",
+    "ScriptedServiceProbe",
     "SeededIds",
 ]

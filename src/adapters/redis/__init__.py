@@ -1,7 +1,8 @@
-"""Jobs, announcements and cached values in Redis or Valkey."""
+"""Jobs, announcements, cached values and the health of services in Redis or Valkey."""
 
 from encola.adapters.redis.cache import RedisCache
 from encola.adapters.redis.circuit_board import RedisCircuitBoard
+from encola.adapters.redis.health_board import RedisHealthBoard
 from encola.adapters.redis.job_catalog import RedisJobCatalog
 from encola.adapters.redis.job_feed import RedisJobFeed
 from encola.adapters.redis.job_outputs import RedisJobOutputs
@@ -14,6 +15,7 @@ from encola.adapters.redis.work_board import RedisWorkBoard
 __all__ = [
     "RedisCache",
     "RedisCircuitBoard",
+    "RedisHealthBoard",
     "RedisJobCatalog",
     "RedisJobFeed",
     "RedisJobOutputs",

@@ -45,8 +45,14 @@ CATALOGUE = {
     "encola_service_call_retries_withheld_total": Described(
         Counter, "Attempts of calls that could have been repeated and were not.", ("service", "reason")
     ),
-    "encola_service_attempts_under_way": Described(
-        Gauge, "Attempts of calls that are under way in this process.", ("service",)
+    "encola_service_circuit_changes_total": Described(
+        Counter, "Changes of a service's circuit as this process sees it.", ("service", "state")
+    ),
+    "encola_service_probes_total": Described(
+        Counter, "Probes of other services' health, by this process.", ("service", "outcome")
+    ),
+    "encola_notes_dropped_total": Described(
+        Counter, "Notes to other services that did not arrive.", ("service", "operation", "reason")
     ),
 }
 

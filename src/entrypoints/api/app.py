@@ -82,5 +82,4 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        app.state.connection_notes.close()
         await runtime.stop()

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from encola.domain.job import JobStatus
 from encola.entrypoints.api.jobs import Tenant
 from encola.entrypoints.api.problems import answers
-from encola.entrypoints.api.schemas import QueueMetrics
+from encola.entrypoints.api.schemas import QueueMetrics, Readiness, ready_service, service_view
 from encola.entrypoints.api.strict import StrictRoute
 from encola.entrypoints.api.tenancy import use_cases_of
 
@@ -17,18 +17,19 @@ router = APIRouter(route_class=StrictRoute, tags=["operations"])
 root = APIRouter(route_class=StrictRoute, tags=["operations"])
 
 _HEALTH: dict[int | str, dict[str, Any]] = {
-    503: {"description": "Something it needs does not answer.", "content": {"application/json": {}}}
+    503: {"description": "Something it needs does not answer.", "model": Readiness}
 }
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
 
 
 @router.get("/metrics", response_model=QueueMetrics, responses=answers(400, 422, 503))
 async def queue_metrics(request: Request, tenant: Tenant) -> QueueMetrics:
-    """Count the tenant's jobs."""
+    """Count the tenant's jobs, and say which services are up."""
+    use_cases = use_cases_of(request)
     by_status: Counter[str] = Counter()
     by_type: defaultdict[str, Counter[str]] = defaultdict(Counter)
     by_queue: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for group in await use_cases_of(request).count_jobs(tenant):
+    for group in await use_cases.count_jobs(tenant):
         by_status[group.status] += group.count
         by_type[group.type][group.status] += group.count
         by_queue[group.queue][group.status] += group.count
@@ -39,6 +40,7 @@ async def queue_metrics(request: Request, tenant: Tenant) -> QueueMetrics:
         types={name: dict(counts) for name, counts in by_type.items()},
         queues={name: dict(counts) for name, counts in by_queue.items()},
         counters={"work_queue_job_registered": sum(jobs.values()), **ended},
+        services={name: service_view(health) for name, health in use_cases.service_health.known().items()},
     )
 
 
@@ -48,18 +50,29 @@ async def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@root.get("/readyz", responses=answers(400) | _HEALTH)
-@root.get("/health", responses=answers(400) | _HEALTH)
+@root.get("/readyz", response_model=Readiness, responses=answers(400) | _HEALTH)
+@root.get("/health", response_model=Readiness, responses=answers(400) | _HEALTH)
 async def readyz(request: Request) -> JSONResponse:
-    """Say whether the process can do its work."""
-    health = await use_cases_of(request).check_health()
+    """Say whether the process can do its work, and which services are up.
+
+    A service that is down does not make it unready: it can still accept jobs, and every other process
+    would be taken out of service at the same moment for the same reason.
+    """
+    use_cases = use_cases_of(request)
+    health = await use_cases.check_health()
     stopping = request.app.state.runtime.stopping.is_set()
     ready = health.is_ready and not stopping
-    checks = {name: problem or "ok" for name, problem in health.checks.items()}
-    body = {"status": "ok" if ready else "unavailable", "checks": checks}
-    if not ready:
-        body["message"] = "shutting down" if stopping else "a check failed"
-    return JSONResponse(body, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
+    body = Readiness(
+        status="ok" if ready else "unavailable",
+        checks={name: problem or "ok" for name, problem in health.checks.items()},
+        services={name: ready_service(seen) for name, seen in use_cases.service_health.known().items()},
+        message=None if ready else "shutting down" if stopping else "a check failed",
+    )
+    return JSONResponse(
+        body.model_dump(mode="json"),
+        status_code=200 if ready else 503,
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 @root.get("/metrics", responses=answers(400) | _TEXT)

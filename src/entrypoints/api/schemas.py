@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from encola.domain.event import error_fields, progress_fields, rfc3339
+from encola.domain.health import ServiceHealth, ServiceStatus
 from encola.domain.job import Job, JobStatus, Priority
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
@@ -145,6 +146,30 @@ class EventsPage(BaseModel):
     complete: bool = Field(description="false when what followed `since` is no longer kept whole")
 
 
+class ServiceView(BaseModel):
+    """What is known of another service."""
+
+    status: ServiceStatus
+    since: str | None = Field(description="when it came into this status")
+    checked_at: str | None = Field(description="when it was probed last")
+
+
+class ReadyService(ServiceView):
+    """What is known of another service, for those who run it."""
+
+    failures: int = Field(description="probes that failed in a row")
+    problem: str | None = Field(description="what was wrong with the last one")
+
+
+class Readiness(BaseModel):
+    """Whether the process can do its work."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str]
+    services: dict[str, ReadyService] = Field(description="by name; they do not decide about `status`")
+    message: str | None = Field(None, description="why it is unavailable")
+
+
 class QueueMetrics(BaseModel):
     """A tenant's jobs in numbers."""
 
@@ -152,6 +177,7 @@ class QueueMetrics(BaseModel):
     types: dict[str, dict[str, int]] = Field(description="by type and status")
     queues: dict[str, dict[str, int]] = Field(description="by queue and status")
     counters: dict[str, int] = Field(description="under the seed's names")
+    services: dict[str, ServiceView] = Field(description="other services by name")
 
 
 def job_view(job: Job, base: str) -> dict[str, Any]:
@@ -196,6 +222,19 @@ def job_links(job: Job, base: str) -> dict[str, str]:
         "retry": f"{self}/retry",
         "websocket": f"{base}/ws/jobs/{job.id}",
     }
+
+
+def service_view(health: ServiceHealth) -> ServiceView:
+    """Return what anybody may know of a service."""
+    return ServiceView(
+        status=health.status, since=_instant(health.since), checked_at=_instant(health.checked_at)
+    )
+
+
+def ready_service(health: ServiceHealth) -> ReadyService:
+    """Return all that is known of a service."""
+    seen = service_view(health).model_dump()
+    return ReadyService(**seen, failures=health.failures, problem=health.problem)
 
 
 def etag_of(job: Job) -> str:

@@ -7,6 +7,7 @@ Adapters that share a database are tested together, through :class:`~encola.test
 from encola.testing.contracts.cache import CacheContract
 from encola.testing.contracts.circuit_board import CircuitBoardContract
 from encola.testing.contracts.clock import ClockContract
+from encola.testing.contracts.health_board import HealthBoardContract
 from encola.testing.contracts.ids import IdsContract
 from encola.testing.contracts.job_catalog import JobCatalogContract
 from encola.testing.contracts.job_feed import JobFeedContract
@@ -17,6 +18,7 @@ from encola.testing.contracts.job_store import JobStoreContract
 from encola.testing.contracts.metrics import MetricsContract
 from encola.testing.contracts.notifier import NotifierContract
 from encola.testing.contracts.service_caller import ServiceCallerContract
+from encola.testing.contracts.service_probe import ServiceProbeContract
 from encola.testing.contracts.stop_signals import StopSignalsContract
 from encola.testing.contracts.work_board import WorkBoardContract
 
@@ -24,6 +26,7 @@ __all__ = [
     "CacheContract",
     "CircuitBoardContract",
     "ClockContract",
+    "HealthBoardContract",
     "IdsContract",
     "JobCatalogContract",
     "JobFeedContract",
@@ -34,6 +37,7 @@ __all__ = [
     "MetricsContract",
     "NotifierContract",
     "ServiceCallerContract",
+    "ServiceProbeContract",
     "StopSignalsContract",
     "WorkBoardContract",
 ]

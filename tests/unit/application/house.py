@@ -34,6 +34,7 @@ from encola.application.get_job import GetJob
 from encola.application.handlers import Handler, HandlerRegistry, JobType, params_model_of
 from encola.application.heed_stops import HeedStops
 from encola.application.list_jobs import CountJobs, ListJobs
+from encola.application.notify import Notify
 from encola.application.ports import Announcement, JobStore
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
@@ -117,6 +118,7 @@ class House:
         store, clock, metrics = self.store, self.clock, self.metrics
         catalog = InMemoryJobCatalog(self.state)
         self.call_service = CallService(caller=self.caller, cache=self.cache, clock=clock)
+        self.notify = Notify(caller=self.caller, metrics=metrics)
         self.submit_job = SubmitJob(
             store=store,
             handlers=self.handlers,
@@ -141,6 +143,7 @@ class House:
             handlers=self.handlers,
             cache=self.cache,
             call_service=self.call_service,
+            notify=self.notify,
             clock=clock,
             ids=self.ids,
             metrics=self.metrics,

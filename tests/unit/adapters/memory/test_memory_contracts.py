@@ -8,6 +8,7 @@ import pytest
 
 from encola.adapters.memory import (
     InMemoryCache,
+    InMemoryHealthBoard,
     InMemoryJobCatalog,
     InMemoryJobFeed,
     InMemoryJobHistory,
@@ -20,8 +21,10 @@ from encola.adapters.memory import (
     ManualClock,
     MemoryState,
     ScriptedServiceCaller,
+    ScriptedServiceProbe,
     SeededIds,
 )
+from encola.domain.health import Target
 from encola.domain.service import CallMeta, ServiceCall, ServiceError, ServiceResult
 from encola.testing import contracts
 from encola.testing.stores import Stores
@@ -106,6 +109,30 @@ class TestInMemoryCache(OnManualClock, contracts.CacheContract):
     @pytest.fixture
     def cache(self, clock: ManualClock) -> InMemoryCache:
         return InMemoryCache(clock)
+
+
+class TestInMemoryHealthBoard(OnManualClock, contracts.HealthBoardContract):
+    @pytest.fixture
+    def board(self, clock: ManualClock) -> InMemoryHealthBoard:
+        return InMemoryHealthBoard(clock)
+
+
+class TestScriptedServiceProbe(contracts.ServiceProbeContract):
+    @pytest.fixture
+    def probe(self) -> ScriptedServiceProbe:
+        return ScriptedServiceProbe({"unwell": "it answered 503", "away": "it could not be asked"})
+
+    @pytest.fixture
+    def well(self) -> Target:
+        return Target("well", "http://well.test")
+
+    @pytest.fixture
+    def unwell(self) -> Target:
+        return Target("unwell", "http://unwell.test")
+
+    @pytest.fixture
+    def away(self) -> Target:
+        return Target("away", "http://away.test")
 
 
 class TestInMemoryMetrics(contracts.MetricsContract):
