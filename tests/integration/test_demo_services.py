@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from encola.adapters.http import HttpServiceCaller, build_client
+from encola.adapters.http import HttpServiceCaller, build_transport
 from encola.adapters.memory.cache import InMemoryCache
 from encola.adapters.memory.clock import ManualClock
 from encola.adapters.memory.metrics import InMemoryMetrics
@@ -75,12 +75,13 @@ async def start(tmp_path: Path, docs: Path) -> AsyncIterator[Start]:
         async def run(llm: LlmSettings | None = None) -> tuple[httpx.AsyncClient, CallService]:
             listener = stack.enter_context(take_port("127.0.0.1", 0))
             base = url_of(listener)
-            client = await stack.enter_async_context(build_client())
+            wire = await stack.enter_async_context(build_transport())
             caller = HttpServiceCaller(
                 {name: f"{base}/{name}" for name in NAMES},
-                client,
+                wire,
                 chance=lambda: 0.0,
                 metrics=InMemoryMetrics(),
+                board=InMemoryCircuitBoard(),
             )
             call_service = CallService(caller=caller, cache=InMemoryCache(ManualClock()), clock=ManualClock())
             demo = build_demo(tmp_path, call_service, llm, docs=docs)

@@ -50,15 +50,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._connect_seconds = connect_seconds
         self._idle_seconds = idle_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request, and return the response when its headers are there.
 
         :raises httpx.TransportError: see the class
         """
-        session = self._session or self._open()
-        if session.closed:
+        if self._is_closed:
             raise httpx.ConnectError("the transport is closed")
+        session = self._session or self._open()
         if isinstance(request, OutgoingRequest):
             target, fields, body = request.target, request.fields, request.body
         else:
@@ -76,7 +77,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response))
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; no request is sent any more."""
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()
 
