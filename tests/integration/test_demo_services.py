@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from encola.adapters.http import HttpServiceCaller, build_transport
 from encola.adapters.memory.cache import InMemoryCache
+from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.clock import ManualClock
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.application.call_service import CallService

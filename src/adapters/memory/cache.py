@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from encola.application.ports import Cache, Cached, Clock
+from encola.application.forgettings import Forgettings
+from encola.application.ports import Cache, Cached, Clock, Marks
 from encola.domain.context import TenantId
 from encola.domain.json_value import JSON
 
@@ -26,6 +27,7 @@ class InMemoryCache(Cache):
         self._clock = clock
         self._bound = entries
         self._entries: OrderedDict[tuple[TenantId, str], _Entry] = OrderedDict()
+        self._forgettings = Forgettings(entries)
         self._leases: OrderedDict[tuple[TenantId, str], datetime] = OrderedDict()
 
     async def get(self, tenant: TenantId, key: str) -> Cached | None:
@@ -40,17 +42,31 @@ class InMemoryCache(Cache):
         return Cached(json.loads(entry.text))
 
     async def put(
-        self, tenant: TenantId, key: str, value: JSON, *, ttl: timedelta, tags: Sequence[str] = ()
+        self,
+        tenant: TenantId,
+        key: str,
+        value: JSON,
+        *,
+        ttl: timedelta,
+        tags: Sequence[str] = (),
+        marks: Marks | None = None,
     ) -> None:
         text = json.dumps(value, allow_nan=False)
         await asyncio.sleep(0)
+        if marks is not None and marks != self._forgettings.marks(tenant, tags):
+            return
         self._entries[tenant, key] = _Entry(text, self._clock.now() + ttl, frozenset(tags))
         self._entries.move_to_end((tenant, key))
         while len(self._entries) > self._bound:
             self._entries.popitem(last=False)
 
+    async def marks(self, tenant: TenantId, tags: Sequence[str]) -> Marks:
+        await asyncio.sleep(0)
+        return self._forgettings.marks(tenant, tags)
+
     async def forget(self, tenant: TenantId, *tags: str) -> None:
         await asyncio.sleep(0)
+        self._forgettings.add(tenant, tags)
         tagged = [key for key, entry in self._entries.items() if key[0] == tenant and entry.tags & set(tags)]
         for key in tagged:
             del self._entries[key]

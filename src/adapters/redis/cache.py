@@ -11,12 +11,14 @@ from encola.adapters.redis.keys import Keys
 from encola.adapters.redis.link import RedisLink
 from encola.adapters.redis.links import RedisLinks
 from encola.adapters.redis.scripts import Script
-from encola.application.ports import Cache, Cached
+from encola.application.ports import Cache, Cached, Marks
 from encola.domain.context import TenantId
 from encola.domain.json_value import JSON
 
 _PUT: Final = Script.load("cache_put")
+_MARKS: Final = Script.load("cache_marks")
 _RELEASE: Final = Script.load("cache_release")
+MARKS_KEPT: Final = timedelta(minutes=10)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 # Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
@@ -46,12 +48,28 @@ class RedisCache(Cache):
         return _read(text)
 
     async def put(
-        self, tenant: TenantId, key: str, value: JSON, *, ttl: timedelta, tags: Sequence[str] = ()
+        self,
+        tenant: TenantId,
+        key: str,
+        value: JSON,
+        *,
+        ttl: timedelta,
+        tags: Sequence[str] = (),
+        marks: Marks | None = None,
     ) -> None:
         link, keys = self._links.of(tenant)
         names = [_value(keys, tenant, key), keys.of(tenant, "cached"), *_tags(keys, tenant, tags)]
         token = secrets.token_hex(8)
-        await link.script(_PUT, names, [_encode(value), _milliseconds(ttl), token, self._entries])
+        args: list[str | int] = [_encode(value), _milliseconds(ttl), token, self._entries, *(marks or ())]
+        await link.script(_PUT, names, args)
+
+    async def marks(self, tenant: TenantId, tags: Sequence[str]) -> Marks:
+        if not tags:
+            return ()
+        link, keys = self._links.of(tenant)
+        args: list[str | int] = [secrets.token_hex(8), _milliseconds(MARKS_KEPT)]
+        tokens: Any = await link.script(_MARKS, _tags(keys, tenant, tags), args)
+        return tuple(token.decode() for token in tokens)
 
     async def forget(self, tenant: TenantId, *tags: str) -> None:
         link, keys = self._links.of(tenant)

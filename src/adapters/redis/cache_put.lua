@@ -1,8 +1,16 @@
 -- Keep a value with the tokens of its tags, and let the oldest go when there are too many.
 -- KEYS value, index of the tenant's values, tags...
--- ARGV text, time to live in ms, token for a tag that has none, how many values are kept
+-- ARGV text, time to live in ms, token for a tag that has none, how many values are kept, tokens that
+--      the tags must have still...
 -- A value counts while each of its tags has the token that stands before it.
 local value, index, ttl = KEYS[1], KEYS[2], ARGV[2]
+if ARGV[5] then
+  for place = 3, #KEYS do
+    if redis.call('GET', KEYS[place]) ~= ARGV[place + 2] then
+      return
+    end
+  end
+end
 local tokens = {}
 for place = 3, #KEYS do
   local tag = KEYS[place]

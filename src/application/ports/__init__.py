@@ -7,7 +7,7 @@ written nothing. The tenant is part of every key; only the keepers' :class:`Work
 about services and knows no tenants.
 """
 
-from encola.application.ports.cache import Cache, Cached
+from encola.application.ports.cache import Cache, Cached, Marks
 from encola.application.ports.circuit_board import CircuitBoard, CircuitNews, HeardNews
 from encola.application.ports.clock import Clock
 from encola.application.ports.health_board import HealthBoard
@@ -47,6 +47,7 @@ __all__ = [
     "JobQueue",
     "JobStore",
     "Lease",
+    "Marks",
     "Metrics",
     "Notifier",
     "PageStart",

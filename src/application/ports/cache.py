@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from encola.domain.context import TenantId
 from encola.domain.json_value import JSON
+
+Marks: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,26 @@ class Cache(Protocol):
         ...
 
     async def put(
-        self, tenant: TenantId, key: str, value: JSON, *, ttl: timedelta, tags: Sequence[str] = ()
+        self,
+        tenant: TenantId,
+        key: str,
+        value: JSON,
+        *,
+        ttl: timedelta,
+        tags: Sequence[str] = (),
+        marks: Marks | None = None,
     ) -> None:
-        """Keep a value for ``ttl``, in place of what was there."""
+        """Keep a value for ``ttl``, in place of what was there.
+
+        With the ``marks`` of the same tags nothing is kept if one of them was forgotten since.
+        """
+        ...
+
+    async def marks(self, tenant: TenantId, tags: Sequence[str]) -> Marks:
+        """Return what tells a later :meth:`put` whether one of the tags has been forgotten since.
+
+        They hold for ten minutes; older ones may be taken for outdated.
+        """
         ...
 
     async def forget(self, tenant: TenantId, *tags: str) -> None:

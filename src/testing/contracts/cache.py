@@ -108,6 +108,30 @@ class CacheContract:
 
         assert [await cache.get(ACME, key) for key in "xyzwv"] == [None, None, Cached("z"), None, Cached("v")]
 
+    async def test_a_value_whose_tag_was_forgotten_since_its_marks_is_not_kept(self, cache: Cache) -> None:
+        marks = await cache.marks(ACME, ["red", "round"])
+        await cache.forget(ACME, "round")
+        await cache.put(ACME, "ball", 1, ttl=self.ttl, tags=["red", "round"], marks=marks)
+
+        assert await cache.get(ACME, "ball") is None
+
+    async def test_a_value_with_marks_of_now_is_kept_and_forgotten_like_any(self, cache: Cache) -> None:
+        await cache.forget(ACME, "round")
+        marks = await cache.marks(ACME, ["red", "round"])
+        await cache.forget(GLOBEX, "round")
+        await cache.forget(ACME, "blue")
+        await cache.put(ACME, "ball", 1, ttl=self.ttl, tags=["red", "round"], marks=marks)
+        kept = await cache.get(ACME, "ball")
+        await cache.forget(ACME, "red")
+
+        assert kept == Cached(1)
+        assert await cache.get(ACME, "ball") is None
+
+    async def test_marks_of_no_tags_keep_nothing_out(self, cache: Cache) -> None:
+        await cache.put(ACME, "key", 1, ttl=self.ttl, marks=await cache.marks(ACME, []))
+
+        assert await cache.get(ACME, "key") == Cached(1)
+
     async def test_forgetting_no_or_unknown_tags_does_nothing(self, cache: Cache) -> None:
         await cache.put(ACME, "key", 1, ttl=self.ttl, tags=["a"])
 
