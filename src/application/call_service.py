@@ -1,20 +1,14 @@
 """``call_service``: the one way in which services call each other over HTTP."""
 
-import asyncio
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
 
 from encola.application.current import context_for, current_deadline
-from encola.application.ports import Cache, Clock, ServiceCaller
-from encola.application.single_flight import SingleFlight
-from encola.domain.fingerprint import digest
-from encola.domain.job import JobStatus
+from encola.application.kept_answer import out_of_time
+from encola.application.ports import Clock, ServiceCaller
+from encola.application.response_cache import ResponseCache, tags_of
 from encola.domain.json_value import JSON
 from encola.domain.operations import Operations
-from encola.domain.policy import Repeat
-from encola.domain.service import CallMeta, OutputListener, ServiceCall, ServiceError, ServiceResult
-
-TERMINAL = [status.value for status in JobStatus if status.is_terminal]
+from encola.domain.service import OutputListener, ServiceCall, ServiceResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +20,9 @@ class CallService:
     """
 
     caller: ServiceCaller
-    cache: Cache
+    responses: ResponseCache
     clock: Clock
     operations: Operations = field(default_factory=Operations)
-    flights: SingleFlight[ServiceResult] = field(default_factory=SingleFlight)
 
     async def __call__(
         self,
@@ -62,17 +55,21 @@ class CallService:
         """
         policy = self.operations.policy_for(operation_type)
         service, path = self.caller.resolve(url)
+        context = context_for(
+            tenant_id, agent_id=agent_id, conversation_id=conversation_id, collection_id=collection_id
+        )
+        method = policy.method if method is None else method.upper()
+        through_cache = use_cache and policy.caches_response and on_output is None
+        if through_cache:
+            remembered = self.responses.recall(context, policy, service, path, method, data)
+            if remembered is not None:
+                return remembered
         call = ServiceCall(
             service=service,
             path=path,
             operation=policy,
-            context=context_for(
-                tenant_id,
-                agent_id=agent_id,
-                conversation_id=conversation_id,
-                collection_id=collection_id,
-            ),
-            method=(method or policy.method).upper(),
+            context=context,
+            method=method,
             data=data,
             timeout=self._time_left(policy.timeout if custom_timeout is None else custom_timeout),
             attempts=policy.attempts if max_retries is None else 1 + max(0, max_retries),
@@ -80,85 +77,25 @@ class CallService:
             on_output=on_output,
         )
         if call.timeout <= 0:
-            return _out_of_time(call)
-        if use_cache and policy.caches_response and on_output is None:
-            return await self._through_cache(
-                call, timedelta(seconds=policy.ttl if cache_ttl is None else cache_ttl)
-            )
-        return await self.caller.call(call)
+            return out_of_time(call)
+        if through_cache:
+            ttl = policy.ttl if cache_ttl is None else cache_ttl
+            return await self.responses.answer(call, ttl, self.caller.call)
+        result = await self.caller.call(call)
+        if policy.invalidates:
+            # Also after a failure: it may have had its effect all the same.
+            await self.responses.invalidate(call.context.tenant_id, tags_of(call, policy.invalidates))
+        return result
+
+    async def invalidate(self, *tags: str, tenant_id: str | None = None) -> None:
+        """Forget the cached answers of a tenant that carry one of the tags, as ``collection:docs``.
+
+        :raises InvalidContext: there is no tenant, or its name is outside the grammar
+        """
+        await self.responses.invalidate(context_for(tenant_id).tenant_id, tags)
 
     def _time_left(self, seconds: float) -> float:
         deadline = current_deadline()
         if deadline is None:
             return seconds
         return min(seconds, (deadline - self.clock.now()).total_seconds())
-
-    async def _through_cache(self, call: ServiceCall, ttl: timedelta) -> ServiceResult:
-        key = _cache_key(call)
-        return await self._kept(call, key) or await self._with_others(call, key, ttl)
-
-    async def _kept(self, call: ServiceCall, key: str) -> ServiceResult | None:
-        hit = await self.cache.get(call.context.tenant_id, key)
-        if hit is None:
-            return None
-        meta = CallMeta(
-            service=call.service, operation=call.operation.name, attempts=0, elapsed_ms=0, source="cache"
-        )
-        return ServiceResult(success=True, data=hit.value, error=None, meta=meta)
-
-    async def _with_others(self, call: ServiceCall, key: str, ttl: timedelta) -> ServiceResult:
-        """Ask once for all who ask the same now; each waits no longer than its own time."""
-        began = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(call.timeout):
-                result, is_shared = await self.flights(
-                    (call.context.tenant_id, key), lambda: self._lead(call, key, ttl)
-                )
-        except TimeoutError:
-            return _out_of_time(call)
-        if not is_shared:
-            return result
-        left = call.timeout - (asyncio.get_running_loop().time() - began)
-        if not result.success and _is_out_of_time(result) and left > 0:
-            return await self._ask_and_keep(replace(call, timeout=left), key, ttl)
-        return replace(result, meta=replace(result.meta, source="coalesced"))
-
-    async def _lead(self, call: ServiceCall, key: str, ttl: timedelta) -> ServiceResult:
-        # Who asked before may have ended since this caller looked into the cache.
-        return await self._kept(call, key) or await self._ask_and_keep(call, key, ttl)
-
-    async def _ask_and_keep(self, call: ServiceCall, key: str, ttl: timedelta) -> ServiceResult:
-        result = await self.caller.call(call)
-        if result.success and call.operation.repeat is Repeat.SAFE and _lasts(call, result.data):
-            await self.cache.put(call.context.tenant_id, key, result.data, ttl=ttl)
-        return result
-
-
-def _cache_key(call: ServiceCall) -> str:
-    context = call.context
-    names: list[JSON] = [context.agent_id, context.conversation_id, context.collection_id]
-    return digest(["call", 1, call.service, call.operation.name, call.method, call.path, call.data, names])
-
-
-def _lasts(call: ServiceCall, data: JSON) -> bool:
-    """Tell whether the answer may be kept: a job's status only once it is terminal."""
-    if call.operation.name != "queue_job_status":
-        return True
-    return isinstance(data, dict) and data.get("status") in TERMINAL
-
-
-def _is_out_of_time(result: ServiceResult) -> bool:
-    return result.error is not None and result.error.code == "deadline_exceeded"
-
-
-def _out_of_time(call: ServiceCall) -> ServiceResult:
-    error = ServiceError(
-        code="deadline_exceeded",
-        message=f"{call.service}: no time is left for this call",
-        status=504,
-        retry_stopped_by="deadline",
-    )
-    meta = CallMeta(
-        service=call.service, operation=call.operation.name, attempts=0, elapsed_ms=0, source="local"
-    )
-    return ServiceResult(success=False, data=None, error=error, meta=meta)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from functools import lru_cache
 
 from encola.domain.context import ExecutionContext
 from encola.domain.errors import InvalidContext
@@ -34,14 +35,32 @@ def context_for(
     :raises InvalidContext: there is no tenant, or an identifier is outside the grammar
     """
     current = current_context()
-    given = {"agent_id": agent_id, "conversation_id": conversation_id, "collection_id": collection_id}
+    if current is None or tenant_id not in (None, current.tenant_id):
+        if tenant_id is None:
+            raise InvalidContext("call_service needs a tenant: pass tenant_id, or call it from a job.")
+        # Names of one tenant mean nothing, or something else, to another.
+        current = None
+    elif agent_id is None and conversation_id is None and collection_id is None:
+        return current
+    return _changed(current, tenant_id, agent_id, conversation_id, collection_id)
+
+
+@lru_cache(maxsize=1024)
+def _changed(
+    current: ExecutionContext | None,
+    tenant_id: str | None,
+    agent_id: str | None,
+    conversation_id: str | None,
+    collection_id: str | None,
+) -> ExecutionContext:
+    given = {
+        "tenant_id": tenant_id,
+        "agent_id": agent_id,
+        "conversation_id": conversation_id,
+        "collection_id": collection_id,
+    }
     explicit = {name: value for name, value in given.items() if value is not None}
-    if current is not None and tenant_id in (None, current.tenant_id):
-        return ExecutionContext.from_mapping({**current.as_mapping(), **explicit})
-    if tenant_id is None:
-        raise InvalidContext("call_service needs a tenant: pass tenant_id, or call it from a job.")
-    # Names of one tenant mean nothing, or something else, to another.
-    return ExecutionContext.from_mapping({"tenant_id": tenant_id, **explicit})
+    return ExecutionContext.from_mapping({**(current.as_mapping() if current else {}), **explicit})
 
 
 @contextmanager

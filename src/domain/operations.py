@@ -9,6 +9,8 @@ from encola.domain.policy import OPERATIONS, OperationPolicy, Repeat
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
+NAMES = frozenset({"agent_id", "conversation_id", "collection_id"})
+
 _READING = frozenset({"GET", "HEAD"})
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
@@ -70,7 +72,19 @@ def _rules(policy: OperationPolicy) -> Iterator[tuple[bool, str]]:
     reads = policy.repeat is Repeat.SAFE
     yield policy.method in _READING and not reads, f"only reads by {policy.method}: its repeat must be safe"
     yield policy.caches_response and not reads, "can have its answers cached only if its repeat is safe"
+    shortest = min(policy.swr, policy.sie, policy.negative_ttl)
+    yield shortest < 0, "must have swr, sie and negative_ttl of 0 seconds or more"
+    yield not set(policy.vary) <= NAMES, f"can vary with {', '.join(sorted(NAMES))} only"
+    yield any(not _is_tag(tag) for tag in policy.tags + policy.invalidates), "has a tag that names no context"
     yield policy.caches_response and policy.ttl == 0, "must have a ttl above 0 to have its answers cached"
+
+
+def _is_tag(template: str) -> bool:
+    """Tell whether a tag is text in which only names of the context are to be filled in."""
+    try:
+        return bool(template.format_map(dict.fromkeys(NAMES, "x")))
+    except (KeyError, ValueError, IndexError, AttributeError):
+        return False
 
 
 def _is_positive(seconds: float) -> bool:

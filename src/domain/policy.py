@@ -51,7 +51,14 @@ class Repeat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationPolicy:
-    """How one kind of call behaves. Durations are in seconds; ``timeout`` covers all attempts."""
+    """How one kind of call behaves. Durations are in seconds; ``timeout`` covers all attempts.
+
+    Of an answer that is cached: it is fresh for ``ttl``. For ``swr`` after that it is still given while
+    it is fetched anew, and for ``sie`` when that fails. That there is nothing (404, 410) is kept for
+    ``negative_ttl``. It differs with the names of the context in ``vary``, and carries ``tags``, in which
+    ``{collection_id}`` and the like stand for names of the context. A call of this operation forgets
+    what carries a tag of ``invalidates``.
+    """
 
     name: str
     timeout: float
@@ -61,6 +68,12 @@ class OperationPolicy:
     attempts: int = 3
     attempt_share: float = 0.4
     caches_response: bool = False
+    swr: float = 0.0
+    sie: float = 0.0
+    negative_ttl: float = 0.0
+    vary: tuple[str, ...] = ("agent_id", "conversation_id", "collection_id")
+    tags: tuple[str, ...] = ()
+    invalidates: tuple[str, ...] = ()
 
     @property
     def attempt_timeout(self) -> float:
@@ -73,15 +86,29 @@ def _table(*policies: OperationPolicy) -> dict[str, OperationPolicy]:
 
 
 OPERATIONS = _table(
-    OperationPolicy(name="queue_job_create", timeout=15.0, ttl=300),
+    OperationPolicy(name="queue_job_create", timeout=15.0, ttl=300, invalidates=("jobs",)),
     OperationPolicy(
-        name="queue_job_status", timeout=5.0, ttl=60, method="GET", repeat=Repeat.SAFE, caches_response=True
+        name="queue_job_status",
+        timeout=5.0,
+        ttl=60,
+        method="GET",
+        repeat=Repeat.SAFE,
+        caches_response=True,
+        sie=300.0,
     ),
-    OperationPolicy(name="queue_job_update", timeout=10.0),
+    OperationPolicy(name="queue_job_update", timeout=10.0, invalidates=("jobs",)),
     OperationPolicy(
-        name="queue_job_list", timeout=20.0, ttl=300, method="GET", repeat=Repeat.SAFE, caches_response=True
+        name="queue_job_list",
+        timeout=20.0,
+        ttl=300,
+        method="GET",
+        repeat=Repeat.SAFE,
+        caches_response=True,
+        swr=60.0,
+        sie=300.0,
+        tags=("jobs",),
     ),
-    OperationPolicy(name="queue_job_cancel", timeout=10.0, repeat=Repeat.NATURAL),
+    OperationPolicy(name="queue_job_cancel", timeout=10.0, repeat=Repeat.NATURAL, invalidates=("jobs",)),
     OperationPolicy(name="queue_notification", timeout=5.0, attempts=2),
     OperationPolicy(
         name="queue_metrics",
@@ -91,13 +118,26 @@ OPERATIONS = _table(
         repeat=Repeat.SAFE,
         attempts=2,
         caches_response=True,
+        swr=60.0,
+        sie=300.0,
     ),
-    OperationPolicy(name="agent_execution_queue", timeout=30.0),
+    OperationPolicy(name="agent_execution_queue", timeout=30.0, invalidates=("jobs",)),
     OperationPolicy(name="websocket_handshake", timeout=5.0, attempts=1),
-    OperationPolicy(name="batch_job", timeout=120.0, ttl=1800, attempts=2, attempt_share=1.0),
+    OperationPolicy(
+        name="batch_job", timeout=120.0, ttl=1800, attempts=2, attempt_share=1.0, invalidates=("jobs",)
+    ),
     OperationPolicy(name="health_check", timeout=2.0, ttl=30, method="GET", repeat=Repeat.SAFE, attempts=1),
     OperationPolicy(name="agent_execution", timeout=300.0, attempts=2, attempt_share=1.0),
-    OperationPolicy(name="rag_query", timeout=30.0, ttl=3600, repeat=Repeat.SAFE, caches_response=True),
+    OperationPolicy(
+        name="rag_query",
+        timeout=30.0,
+        ttl=3600,
+        repeat=Repeat.SAFE,
+        caches_response=True,
+        swr=60.0,
+        sie=3600.0,
+        tags=("collection:{collection_id}",),
+    ),
 )
 
 

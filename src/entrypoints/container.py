@@ -46,6 +46,7 @@ from encola.application.ports import Clock, JobFeed, JobHistory, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
 from encola.application.renew_leases import RenewLeases
+from encola.application.response_cache import ResponseCache
 from encola.application.retry_job import RetryJob
 from encola.application.run_job import RunJob
 from encola.application.submit_job import SubmitJob
@@ -138,9 +139,12 @@ class Container(containers.DeclarativeContainer):
         metrics=metrics,
         board=circuits,
     )
+    responses: Provided = providers.Singleton(
+        ResponseCache, cache, clock, metrics, chance=ids.provided.chance
+    )
     operations = providers.Singleton(Operations, settings.provided.operations)
     call_service = providers.Singleton(
-        CallService, caller=caller, cache=cache, clock=clock, operations=operations
+        CallService, caller=caller, responses=responses, clock=clock, operations=operations
     )
     notify = providers.Singleton(Notify, caller=caller, metrics=metrics, operations=operations)
     health_board: Provided = providers.Singleton(InMemoryHealthBoard, clock)
@@ -218,7 +222,7 @@ class Container(containers.DeclarativeContainer):
 
     consumers: Provided = histories.provided.keys.call()
     openers: Provided = providers.List()
-    closers: Provided = providers.List(caller.provided.close)
+    closers: Provided = providers.List(responses.provided.close, caller.provided.close)
     machinery = providers.Singleton(
         Machinery,
         clock=clock,

@@ -71,6 +71,7 @@ class DistributedParts(containers.DeclarativeContainer):
     handlers = providers.Dependency(instance_of=HandlerRegistry)
     histories: Provided = providers.Dependency()
     run_job: Provided = providers.Dependency()
+    responses: Provided = providers.Dependency()
     caller: Provided = providers.Dependency()
 
     redis_url = providers.Callable(_spelt, settings.provided.redis_url)
@@ -131,6 +132,7 @@ class DistributedParts(containers.DeclarativeContainer):
             queue.provided.close,
             stops.provided.close,
             notifier.provided.close,
+            responses.provided.close,
             caller.provided.close,
             circuits.provided.close,
             links.provided.close,
@@ -152,6 +154,7 @@ def build_distributed(settings: Settings, handlers: HandlerRegistry) -> Containe
         handlers=handlers,
         histories=container.histories,
         run_job=container.run_job,
+        responses=container.responses,
         caller=container.caller,
     )
     replace_parts(container, parts)

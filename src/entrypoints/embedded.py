@@ -28,6 +28,7 @@ class EmbeddedParts(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     notifier: Provided = providers.Dependency()
+    responses: Provided = providers.Dependency()
     caller: Provided = providers.Dependency()
 
     folder = providers.Singleton(DataFolder, settings.provided.data_dir)
@@ -43,12 +44,19 @@ class EmbeddedParts(containers.DeclarativeContainer):
     outputs = providers.Singleton(SqlJobOutputs, database, notifier)
     own_history = providers.Singleton(SqlJobHistory, database)
     openers = providers.List(folder.provided.open, database.provided.open)
-    closers = providers.List(caller.provided.close, database.provided.close, folder.provided.close)
+    closers = providers.List(
+        responses.provided.close,
+        caller.provided.close,
+        database.provided.close,
+        folder.provided.close,
+    )
 
 
 def build_embedded(settings: Settings, handlers: HandlerRegistry) -> Container:
     """Return the container for these settings; nothing is opened yet."""
     container = Container(settings=settings, handlers=handlers)
-    parts = EmbeddedParts(settings=settings, notifier=container.notifier, caller=container.caller)
+    parts = EmbeddedParts(
+        settings=settings, notifier=container.notifier, responses=container.responses, caller=container.caller
+    )
     replace_parts(container, parts)
     return container

@@ -20,6 +20,7 @@ from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.clock import ManualClock
 from encola.adapters.memory.metrics import InMemoryMetrics
 from encola.application.call_service import CallService
+from encola.application.response_cache import ResponseCache
 from encola.domain.context import TenantId
 from encola.domain.errors import InvalidSettings
 from encola.entrypoints.demo.collections import CollectionStore, Document
@@ -84,7 +85,9 @@ async def start(tmp_path: Path, docs: Path) -> AsyncIterator[Start]:
                 metrics=InMemoryMetrics(),
                 board=InMemoryCircuitBoard(),
             )
-            call_service = CallService(caller=caller, cache=InMemoryCache(ManualClock()), clock=ManualClock())
+            clock = ManualClock()
+            responses = ResponseCache(InMemoryCache(clock), clock, InMemoryMetrics())
+            call_service = CallService(caller=caller, responses=responses, clock=clock)
             demo = build_demo(tmp_path, call_service, llm, docs=docs)
             stack.callback(demo.state.database.close)
             await stack.enter_async_context(serving(demo, listener, log_level="warning"))

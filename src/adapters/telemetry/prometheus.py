@@ -48,6 +48,9 @@ CATALOGUE = {
     "encola_service_circuit_changes_total": Described(
         Counter, "Changes of a service's circuit as this process sees it.", ("service", "state")
     ),
+    "encola_service_cache_total": Described(
+        Counter, "Calls that may be answered from the cache, by what answered.", ("operation", "source")
+    ),
     "encola_service_probes_total": Described(
         Counter, "Probes of other services' health, by this process.", ("service", "outcome")
     ),

@@ -39,6 +39,7 @@ from encola.application.ports import Announcement, JobStore
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
 from encola.application.renew_leases import RenewLeases
+from encola.application.response_cache import ResponseCache
 from encola.application.retry_job import RetryJob
 from encola.application.run_job import RunJob
 from encola.application.submit_job import Submission, SubmitJob, Submitted
@@ -114,10 +115,18 @@ class House:
         self._build_for_people()
         self._build_for_keepers()
 
+    def seconds(self) -> float:
+        """Return the clock's time as seconds."""
+        return self.clock.now().timestamp()
+
     def _build_for_people(self) -> None:
         store, clock, metrics = self.store, self.clock, self.metrics
         catalog = InMemoryJobCatalog(self.state)
-        self.call_service = CallService(caller=self.caller, cache=self.cache, clock=clock)
+        self.call_service = CallService(
+            caller=self.caller,
+            responses=ResponseCache(self.cache, clock, metrics, now=self.seconds, chance=lambda: 0.5),
+            clock=clock,
+        )
         self.notify = Notify(caller=self.caller, metrics=metrics)
         self.submit_job = SubmitJob(
             store=store,
