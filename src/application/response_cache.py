@@ -126,7 +126,7 @@ class ResponseCache:
         :param ttl: how many seconds an answer is fresh
         """
         quick = quick_key(call.context, call.operation, call.service, call.path, call.method, call.data)
-        tags = tuple(tags_of(call, call.operation.tags))
+        tags = (*tags_of(call, call.operation.tags), *call.cache_tags)
         marks = self._local.marks(call.context.tenant_id, tags)
         question = _Question(call, ttl, ask, _key(call), quick, tags, marks)
         result = await self._with_others(question)

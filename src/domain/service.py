@@ -16,7 +16,7 @@ class ServiceCall:
 
     ``timeout`` is the total in seconds over all attempts. ``on_output`` receives the text of
     ``{"output": …}`` lines when the service answers with ``application/x-ndjson``; its last line is
-    then the answer.
+    then the answer. ``cache_tags`` are tags of a cached answer beside those of the operation.
     """
 
     service: str
@@ -28,6 +28,7 @@ class ServiceCall:
     timeout: float = 30.0
     attempts: int = 1
     idempotency_key: str | None = None
+    cache_tags: tuple[str, ...] = ()
     on_output: OutputListener | None = None
 
 
