@@ -12,7 +12,7 @@ from encola.application.ports import Cache
 from encola.domain.context import TenantId, parse_tenant, present
 from encola.domain.errors import InvalidContext
 from encola.domain.fingerprint import digest
-from encola.domain.policy import OPERATIONS
+from encola.domain.policy import OPERATIONS, OperationPolicy
 from encola.entrypoints.context_headers import first_of_each
 from encola.entrypoints.service_side import refuse, seconds_left
 
@@ -44,16 +44,25 @@ class ReplaySide:
     nor are those larger than a mebibyte: the work may be tried again then.
 
     An answer is kept for the time to live of the operation that the caller names in ``X-Operation``,
-    but for as long as the caller may repeat the request at least; for ``kept_for`` when it names none.
+    but for as long as the caller may repeat the request at least; for ``kept_for`` when it names none
+    of ``operations``.
 
     What is kept is in a cache: a service that must not lose it even when the cache does, or when it
     dies between its effect and its answer, has to recognise the key itself.
     """
 
-    def __init__(self, app: ASGIApp, *, cache: Cache, kept_for: timedelta = KEPT_FOR) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        cache: Cache,
+        kept_for: timedelta = KEPT_FOR,
+        operations: Mapping[str, OperationPolicy] = OPERATIONS,
+    ) -> None:
         self._app = app
         self._cache = cache
         self._kept_for = kept_for
+        self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -75,8 +84,15 @@ class ReplaySide:
         name = "replay:" + digest(
             [1, scope["method"], scope["path"], scope["query_string"].decode("latin-1"), key]
         )
-        keyed = _Keyed(tenant, name, hashlib.sha256(body).hexdigest(), _window(headers) or self._kept_for)
+        keyed = _Keyed(tenant, name, hashlib.sha256(body).hexdigest(), self._window(headers))
         await self._once(scope, _replay(body, receive), send, keyed)
+
+    def _window(self, headers: Mapping[bytes, str]) -> timedelta:
+        """Return how long the answer is replayed."""
+        policy = self._operations.get(headers.get(_OPERATION, "").strip())
+        if policy is None:
+            return self._kept_for
+        return timedelta(seconds=max(policy.ttl, policy.timeout, seconds_left(headers) or 0))
 
     async def _once(self, scope: Scope, receive: Receive, send: Send, keyed: _Keyed) -> None:
         if await self._answered_before(send, keyed):
@@ -158,14 +174,6 @@ class _Answer:
         self._is_large = self._is_large or len(self._body) + len(part) > MOST_BYTES
         if not self._is_large:
             self._body += part
-
-
-def _window(headers: Mapping[bytes, str]) -> timedelta | None:
-    """Return how long the named operation's answers are replayed; ``None`` when none is named."""
-    policy = OPERATIONS.get(headers.get(_OPERATION, "").strip())
-    if policy is None:
-        return None
-    return timedelta(seconds=max(policy.ttl, policy.timeout, seconds_left(headers) or 0))
 
 
 def _worth_keeping(headers: Any) -> dict[str, str]:

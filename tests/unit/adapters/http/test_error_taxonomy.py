@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from encola.adapters.http import HttpServiceCaller
-from encola.adapters.memory import InMemoryMetrics
+from encola.adapters.memory import InMemoryCircuitBoard, InMemoryMetrics
 from encola.domain.context import ExecutionContext
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import CallMeta, ServiceCall, ServiceError, ServiceResult
@@ -149,6 +149,7 @@ def caller_of(scene: Scene) -> HttpServiceCaller:
         httpx.MockTransport(scene),
         chance=lambda: 0.0,
         metrics=InMemoryMetrics(),
+        board=InMemoryCircuitBoard(),
     )
 
 
