@@ -118,7 +118,7 @@ class ResponseCache:
         if text is None:
             return None
         self._count(operation.name, "l1")
-        return kept_result(service, operation.name, _decode(text), "l1")
+        return kept_result(context, service, operation.name, _decode(text), "l1")
 
     async def answer(self, call: ServiceCall, ttl: float, ask: Ask) -> ServiceResult:
         """Return an answer that all processes keep, or what ``ask`` brings.
@@ -167,7 +167,8 @@ class ResponseCache:
         if _is_out_of_time(result) and left > 0:
             return await self._ask_and_keep(replace(question, call=replace(call, timeout=left)))
         source = "coalesced" if result.meta.source == "upstream" else result.meta.source
-        return replace(result, data=deepcopy(result.data), meta=replace(result.meta, source=source))
+        meta = replace(result.meta, source=source, request_id=call.context.request_id or "")
+        return replace(result, data=deepcopy(result.data), meta=meta)
 
     async def _find(self, question: _Question) -> ServiceResult:
         kept = await self._kept(question)

@@ -48,7 +48,8 @@ class ServiceError:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallMeta:
     """How the call went. ``source`` is ``upstream``, ``cache``, ``local``, or ``coalesced``
-    when another caller asked the same just then."""
+    when another caller asked the same just then. ``request_id`` names the request that the work
+    began with, ``trace_id`` the W3C trace; each is empty when there is none."""
 
     service: str
     operation: str
@@ -56,6 +57,7 @@ class CallMeta:
     elapsed_ms: int
     source: str = "upstream"
     request_id: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -23,7 +23,6 @@ _METHODS = _BODILESS | {"POST", "PUT", "PATCH", "DELETE"}
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
 # Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +103,15 @@ def _headers(
 
 
 def _context_headers(context: ExecutionContext) -> dict[str, str]:
-    trace = context.traceparent or ""
     headers = {
         "X-Tenant-ID": context.tenant_id,
         "X-Agent-ID": context.agent_id,
         "X-Conversation-ID": context.conversation_id,
         "X-Collection-ID": context.collection_id,
-        "traceparent": trace if _TRACEPARENT.fullmatch(trace) else None,
+        "X-Request-ID": context.request_id,
+        "traceparent": context.traceparent,
+        "tracestate": context.tracestate,
+        "baggage": context.baggage,
     }
     return {name: value for name, value in headers.items() if value is not None}
 
