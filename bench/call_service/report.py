@@ -72,7 +72,8 @@ def _conditions(rounds: int) -> list[str]:
     return [
         f"Measured on {datetime.now(UTC):%Y-%m-%d} with `python -m bench call_service --rounds {rounds}`:",
         f"medians of {rounds} interleaved rounds, Python {platform.python_version()}, {os.cpu_count()}",
-        f"cores, one for the client and one for the service; {packages}. A call is a POST of 100 bytes over kept",
+        f"cores, one for the client and one for the service; {packages}.",
+        "A call is a POST of 100 bytes over kept",
         "connections, to a service that answers at once. CPU is that of the client's process.",
         "`python -m bench call_service --faults` measures what happens when things go wrong.",
     ]
