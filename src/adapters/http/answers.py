@@ -31,7 +31,7 @@ def _finite(text: str) -> float:
 _decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """What one attempt brought: data, or a failure."""
 

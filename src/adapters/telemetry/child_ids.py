@@ -27,7 +27,7 @@ class ChildIds(CallTelemetry):
         return _Children(context.traceparent, context.tracestate, self._random_hex)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Children(CallTrace):
     parent: str
     state: str | None
