@@ -17,7 +17,7 @@ from encola.adapters.http import HttpServiceCaller, build_transport
 from encola.adapters.memory import InMemoryCache, InMemoryCircuitBoard
 from encola.adapters.redis import RedisCache, RedisCircuitBoard, RedisLinks
 from encola.adapters.system import SystemClock, SystemIds
-from encola.adapters.telemetry import PrometheusMetrics
+from encola.adapters.telemetry import ChildIds, PrometheusMetrics
 from encola.application.call_service import CallService
 from encola.application.ports import Cache, CircuitBoard
 from encola.application.response_cache import ResponseCache
@@ -43,6 +43,7 @@ def assembled(
         chance=ids.chance,
         metrics=metrics,
         board=board or InMemoryCircuitBoard(),
+        telemetry=ChildIds(ids.random_hex),
     )
     responses = ResponseCache(cache or InMemoryCache(clock), clock, metrics, chance=ids.chance)
     call_service = CallService(

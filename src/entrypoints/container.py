@@ -161,6 +161,7 @@ class Container(containers.DeclarativeContainer):
         chance=ids.provided.chance,
         metrics=metrics,
         board=circuits,
+        telemetry=call_telemetry,
     )
     responses: Provided = providers.Singleton(
         ResponseCache, cache, clock, metrics, chance=ids.provided.chance

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -41,10 +41,11 @@ class PreparedRequest:
             return self.repeatable
         return again is not Again.NEVER
 
-    def of_attempt(self, attempt: int, seconds_left: float) -> OutgoingRequest:
-        """Return the request of one attempt, which tells the service how long we shall wait."""
+    def of_attempt(self, attempt: int, seconds_left: float, trace: Mapping[str, str]) -> OutgoingRequest:
+        """Return the request of one attempt, which tells how long we shall wait, and its place in a trace."""
         milliseconds = max(int(seconds_left * 1000), 1)
-        fields = {**self.headers, "X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
+        numbered = {"X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
+        fields = {**self.headers, **numbered, **trace}
         return OutgoingRequest(self.method, self.url, fields, self.content)
 
 
@@ -91,6 +92,7 @@ def _headers(
         # What we have not inflated cannot fill our memory.
         "Accept-Encoding": "identity",
         "User-Agent": "encola",
+        "X-Operation": call.operation.name,
         **_context_headers(call.context),
     }
     if has_body:
@@ -109,8 +111,6 @@ def _context_headers(context: ExecutionContext) -> dict[str, str]:
         "X-Conversation-ID": context.conversation_id,
         "X-Collection-ID": context.collection_id,
         "X-Request-ID": context.request_id,
-        "traceparent": context.traceparent,
-        "tracestate": context.tracestate,
         "baggage": context.baggage,
     }
     return {name: value for name, value in headers.items() if value is not None}

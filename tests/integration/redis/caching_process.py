@@ -5,9 +5,10 @@ import random
 import sys
 
 from encola.adapters.http import HttpServiceCaller, build_transport
-from encola.adapters.memory import InMemoryCircuitBoard, InMemoryMetrics
+from encola.adapters.memory import InMemoryCircuitBoard, InMemoryMetrics, SeededIds
 from encola.adapters.redis import RedisCache, RedisLinks
 from encola.adapters.system import SystemClock
+from encola.adapters.telemetry import ChildIds
 from encola.application.call_service import CallService
 from encola.application.response_cache import ResponseCache
 
@@ -25,6 +26,7 @@ async def main(redis_url: str, service_url: str, callers: int) -> None:
         chance=random.random,
         metrics=metrics,
         board=InMemoryCircuitBoard(),
+        telemetry=ChildIds(SeededIds().random_hex),
     )
     responses = ResponseCache(RedisCache(links), clock, metrics)
     call_service = CallService(caller=caller, responses=responses, clock=clock)

@@ -15,7 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from encola.adapters.http import HttpServiceCaller
-from encola.adapters.memory import InMemoryCircuitBoard, InMemoryMetrics
+from encola.adapters.memory import InMemoryCircuitBoard, InMemoryMetrics, SeededIds
+from encola.adapters.telemetry import ChildIds
 from encola.domain.context import ExecutionContext
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import CallMeta, ServiceCall, ServiceError, ServiceResult
@@ -150,6 +151,7 @@ def caller_of(scene: Scene) -> HttpServiceCaller:
         chance=lambda: 0.0,
         metrics=InMemoryMetrics(),
         board=InMemoryCircuitBoard(),
+        telemetry=ChildIds(SeededIds().random_hex),
     )
 
 

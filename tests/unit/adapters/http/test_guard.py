@@ -8,7 +8,9 @@ import pytest
 
 from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
+from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.adapters.telemetry import ChildIds
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import ServiceCall, ServiceResult
@@ -45,6 +47,7 @@ def caller(service: Service) -> HttpServiceCaller:
         chance=lambda: 0.0,
         metrics=InMemoryMetrics(),
         board=InMemoryCircuitBoard(),
+        telemetry=ChildIds(SeededIds().random_hex),
     )
 
 
