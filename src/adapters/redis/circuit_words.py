@@ -99,7 +99,7 @@ class CircuitWords:
     def told(self, untold: Untold, number: int) -> None:
         """Count it as told under this number."""
         service = untold.news.service
-        self._latest[service] = max(number, self._latest.get(service, 0))
+        self._latest[service] = number
         if self._untold.get(service) is untold:
             del self._untold[service]
 

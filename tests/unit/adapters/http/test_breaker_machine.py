@@ -160,11 +160,13 @@ class OneOfSeveral(RuleBasedStateMachine):
         for permit in self.under_way:
             self.one.record(permit, Outcome.NEUTRAL)
         self.now = max(self.model.until, self.model.others_probe_until, self.now)
+        was_closed = self.one.state == "closed"
         permit = self.runner.run(self._ask(1))[0]
         self.runner.close()
         assert permit is not None
         self.one.record(permit, Outcome.GOOD)
-        assert self.one.state == "closed"
+        # A closed circuit may open even now, when of twenty calls this one alone was quick.
+        assert was_closed or self.one.state == "closed"
 
     async def _ask(self, callers: int) -> list[Permit | None]:
         async def ask() -> Permit | None:
