@@ -50,7 +50,8 @@ class Breaker(pybreaker.CircuitBreakerListener):
 
     Closed, it opens after five failures in a row or when the window is bad. Open, it lets nobody
     through for five seconds, doubled with each vain probe up to a minute, give or take a fifth. Then
-    one probe decides, of all processes that share the board. What an attempt says that began before
+    one probe decides, of all processes that share the board; one that does not end, or whose process
+    dies, keeps the others from probing for one window at most. What an attempt says that began before
     the last change is not heard.
 
     :param now: monotonic seconds
@@ -87,9 +88,8 @@ class Breaker(pybreaker.CircuitBreakerListener):
         self._circuit.add_listener(self)
         self._state = pybreaker.STATE_CLOSED
         self._permit = Permit(0, is_probe=False)
-        self._vain = 0
+        self._windows = 0
         self._open_until = 0.0
-        self._open_seconds = 0.0
         self._closed_at: float | None = None
         self._is_probed = False
         self._is_told = False
@@ -129,17 +129,18 @@ class Breaker(pybreaker.CircuitBreakerListener):
         try:
             may_probe = await self._board.may_probe(self._name, self._lease)
         except BaseException:
-            self._is_probed = False
+            self._is_probed = self._is_probed and self._permit.epoch != epoch
             raise
         if self._permit.epoch != epoch:
             return self.admit()
-        if not may_probe:
-            self._is_probed = False
-            self._open_until = self._now() + LOOK_AGAIN
+        self._is_probed = may_probe and not self.wait
+        if not self._is_probed:
+            # Another process found out just now, or is about to.
+            self._open_until = max(self._open_until, self._now() + LOOK_AGAIN)
             return None
         if self._state == pybreaker.STATE_OPEN:
             self._circuit.half_open()
-        self._is_probed = True
+            self._is_probed = True
         return Permit(self._permit.epoch, is_probe=True)
 
     def record(self, permit: Permit, outcome: Outcome, *, slow: bool = False) -> None:
@@ -162,15 +163,10 @@ class Breaker(pybreaker.CircuitBreakerListener):
         """Follow what another process found out; an older window never shortens the present one."""
         self._is_told = True
         try:
-            if not news.open_seconds:
-                if self._state != pybreaker.STATE_CLOSED:
-                    self._circuit.close()
-                return
-            if self._state != pybreaker.STATE_OPEN:
-                self._circuit.open()
-                self._open_until = self._now()
-            self._open_seconds = news.open_seconds
-            self._open_until = max(self._open_until, self._now() + news.open_seconds)
+            if news.open_seconds:
+                self._follow(news)
+            elif self._state != pybreaker.STATE_CLOSED:
+                self._circuit.close()
         finally:
             self._is_told = False
 
@@ -180,29 +176,36 @@ class Breaker(pybreaker.CircuitBreakerListener):
         self._permit = Permit(self._permit.epoch + 1, is_probe=False)
         self._is_probed = False
         self._changed(self._state)
-        if self._state == pybreaker.STATE_OPEN:
-            self._stay_open()
-            self._tell(self._open_seconds)
-        elif self._state == pybreaker.STATE_CLOSED:
-            self._vain = 0
+        if self._state == pybreaker.STATE_CLOSED:
+            self._windows = 0
             self._closed_at = self._now()
             self._window.clear()
-            self._tell(0.0)
+            if not self._is_told:
+                self._board.tell(CircuitNews(self._name, 0.0))
+        elif self._state == pybreaker.STATE_OPEN and not self._is_told:
+            self._stay_open()
+
+    def _follow(self, news: CircuitNews) -> None:
+        if self._state != pybreaker.STATE_OPEN:
+            self._circuit.open()
+            self._open_until = self._now()
+        self._windows = max(self._windows, news.windows)
+        self._open_until = max(self._open_until, self._now() + news.open_seconds)
+
+    def _stay_open(self) -> None:
+        self._windows += 1
+        seconds = self._window_seconds * (1 - SPREAD + 2 * SPREAD * self._chance())
+        self._open_until = self._now() + seconds
+        self._board.tell(CircuitNews(self._name, seconds, self._windows))
+
+    @property
+    def _window_seconds(self) -> float:
+        return min(LONGEST_OPEN, self._first_open * 2.0 ** min(self._windows - 1, 32))
 
     @property
     def _lease(self) -> float:
-        """Return for how long no other process may probe: shorter than any window that follows."""
-        return max(0.001, self._open_seconds * (1 - SPREAD) / (1 + SPREAD))
-
-    def _stay_open(self) -> None:
-        seconds = min(LONGEST_OPEN, self._first_open * 2.0 ** min(self._vain, 32))
-        self._vain += 1
-        self._open_seconds = seconds * (1 - SPREAD + 2 * SPREAD * self._chance())
-        self._open_until = self._now() + self._open_seconds
-
-    def _tell(self, open_seconds: float) -> None:
-        if not self._is_told:
-            self._board.tell(CircuitNews(self._name, open_seconds))
+        """Return for how long no other process may probe: a window at its shortest, as none outlasts it."""
+        return self._window_seconds * (1 - SPREAD)
 
 
 def _good() -> None:

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Final
 
 from encola.application.ports import CircuitBoard, CircuitNews, HeardNews
+
+SETTLED_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -26,6 +29,11 @@ class InMemoryCircuitBoard(CircuitBoard):
         self._heard: HeardNews = lambda news: None
 
     def tell(self, news: CircuitNews) -> None:
+        probe = self._circuits.probes.get(news.service)
+        if probe is not None and not news.open_seconds:
+            holder, until = probe
+            settled = min(until, self._circuits.now() + SETTLED_SECONDS)
+            self._circuits.probes[news.service] = (holder, settled)
         for board in self._circuits.boards:
             if board is not self:
                 board._heard(news)
@@ -37,7 +45,7 @@ class InMemoryCircuitBoard(CircuitBoard):
         await asyncio.sleep(0)
         now = self._circuits.now()
         holder, until = self._circuits.probes.get(service, (self, now))
-        if until > now:
-            return holder is self
+        if until > now and holder is not self:
+            return False
         self._circuits.probes[service] = (self, now + seconds)
         return True

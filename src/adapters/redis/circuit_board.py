@@ -3,11 +3,13 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from itertools import count
+from time import monotonic
 from typing import Any, Final
 
+from encola.adapters.redis.circuit_words import CircuitWords, Untold, Word, milliseconds, spell
 from encola.adapters.redis.link import RedisLink
 from encola.adapters.redis.links import RedisLinks
+from encola.adapters.redis.scripts import Script
 from encola.adapters.redis.subscriber import RedisSubscriber
 from encola.application.ports import CircuitBoard, CircuitNews, HeardNews
 from encola.domain.errors import StoreUnavailable
@@ -16,13 +18,17 @@ PROBE_SECONDS: Final = 0.25
 TELL_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 1.0
 CLOSED_KEPT: Final = 120.0
+SETTLED_SECONDS: Final = 1.0
+
+_TELL: Final = Script.load("circuit_tell")
+_PROBE: Final = Script.load("circuit_probe")
 
 
 class RedisCircuitBoard(CircuitBoard):
     """Tells by pub/sub, and keeps the latest word on each service under a key for whoever missed it.
 
-    The keys are looked at every second, and at once when the connection is back. A word that was seen
-    before says nothing new, so an old one is never taken for news. All of it is in the first shard.
+    The keys are looked at every second, and at once when the connection is back. What could not be
+    told is told when Redis is back, if it still holds. All of it is in the first shard.
 
     :param services: whose circuits there are
     """
@@ -30,23 +36,20 @@ class RedisCircuitBoard(CircuitBoard):
     def __init__(self, links: RedisLinks, services: Sequence[str]) -> None:
         self._link: RedisLink
         self._link, keys = links.all()[0]
-        self._channel = keys.own("circuits").encode()
-        self._words = {service: keys.own(f"circuit:{service}") for service in services}
+        self._channel = keys.own("circuits")
+        self._kept = {service: keys.own(f"circuit:{service}") for service in services}
         self._probes = {service: keys.own(f"circuit-probe:{service}") for service in services}
-        self._subscriber = RedisSubscriber(links.connect, self._heard_word, lambda channel: self._look())
-        self._owner = secrets.token_hex(8)
-        self._numbers = count(1)
-        self._seen: dict[str, bytes] = {}
-        self._untold: dict[str, CircuitNews] = {}
-        self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._subscriber = RedisSubscriber(links.connect, self._hear, self._missed)
+        self._words = CircuitWords(secrets.token_hex(8), monotonic)
+        self._is_to_tell = asyncio.Event()
         self._is_to_look = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self._heard: HeardNews = lambda news: None
 
     def open(self) -> None:
         """Begin to listen; Redis need not be there yet."""
         self._subscriber.open()
-        self._subscriber.hold(self._channel)
+        self._subscriber.hold(self._channel.encode())
         self._tasks = [asyncio.create_task(self._tell_all()), asyncio.create_task(self._look_all())]
 
     async def close(self) -> None:
@@ -57,9 +60,9 @@ class RedisCircuitBoard(CircuitBoard):
         await self._subscriber.close()
 
     def tell(self, news: CircuitNews) -> None:
-        if news.service in self._words:
-            self._untold[news.service] = news
-            self._wake.set()
+        if news.service in self._kept:
+            self._words.note(news)
+            self._is_to_tell.set()
 
     def listen(self, heard: HeardNews) -> None:
         self._heard = heard
@@ -67,44 +70,42 @@ class RedisCircuitBoard(CircuitBoard):
     async def may_probe(self, service: str, seconds: float) -> bool:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                key = self._probes[service]
-                taken = await self._link.call("SET", key, self._owner, "NX", "PX", _milliseconds(seconds))
-                return taken is not None or await self._link.call("GET", key) == self._owner.encode()
+                arguments = [self._words.teller, milliseconds(seconds)]
+                return bool(await self._link.script(_PROBE, [self._probes[service]], arguments))
         except (StoreUnavailable, TimeoutError):
             return True
 
     async def _tell_all(self) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._untold:
-                _, news = self._untold.popitem()
-                try:
-                    async with asyncio.timeout(TELL_SECONDS):
-                        await self._tell(news)
-                except (StoreUnavailable, TimeoutError):
-                    pass  # then every process finds out by itself
+            await self._is_to_tell.wait()
+            self._is_to_tell.clear()
+            try:
+                async with asyncio.timeout(TELL_SECONDS):
+                    for untold, news in self._words.untold():
+                        await self._tell(untold, news)
+            except (StoreUnavailable, TimeoutError):
+                await asyncio.sleep(LOOK_SECONDS)
+                self._is_to_tell.set()
 
-    async def _tell(self, news: CircuitNews) -> None:
-        word = _word(news, f"{self._owner}-{next(self._numbers)}")
-        self._seen[news.service] = word
-        kept = news.open_seconds or CLOSED_KEPT
-        await self._link.call("SET", self._words[news.service], word, "PX", _milliseconds(kept))
-        await self._link.call("PUBLISH", self._channel, word)
+    async def _tell(self, untold: Untold, news: CircuitNews) -> None:
+        keys = [self._kept[news.service], self._probes[news.service]]
+        kept = milliseconds(news.open_seconds or CLOSED_KEPT)
+        # Until then everybody has heard that it is closed, and nobody asks for leave to probe.
+        probe = milliseconds(news.open_seconds or SETTLED_SECONDS)
+        arguments = [self._channel, spell(news, self._words.teller), kept, probe]
+        self._words.told(untold, int(await self._link.script(_TELL, keys, arguments)))
+        self._is_to_look.set()  # what others told in the meantime was not heard
 
-    def _heard_word(self, channel: bytes, word: bytes) -> None:
-        news, name = _news(word)
-        if not name.startswith(self._owner) and self._is_new(news.service, word):
-            self._heard(news)
+    def _hear(self, channel: bytes, data: bytes) -> None:
+        self._report(Word.read(data))
 
-    def _is_new(self, service: str, word: bytes) -> bool:
-        if service not in self._words or self._seen.get(service) == word:
-            return False
-        self._seen[service] = word
-        return True
-
-    def _look(self) -> None:
+    def _missed(self, channel: bytes) -> None:
+        self._words.forget_numbers()
         self._is_to_look.set()
+
+    def _report(self, word: Word, clock: int | None = None) -> None:
+        if word.service in self._kept and (news := self._words.hear(word, clock)):
+            self._heard(news)
 
     async def _look_all(self) -> None:
         while True:
@@ -116,39 +117,26 @@ class RedisCircuitBoard(CircuitBoard):
             self._is_to_look.clear()
             try:
                 async with asyncio.timeout(TELL_SECONDS):
-                    await self._look_once()
+                    await self._look()
             except (StoreUnavailable, TimeoutError):
                 pass
 
-    async def _look_once(self) -> None:
-        if not self._words:
+    async def _look(self) -> None:
+        if not self._kept:
             return
-        words: Any = await self._link.call("MGET", *self._words.values())
-        for service, word in zip(self._words, words, strict=True):
-            if word is not None and self._is_new(service, word):
-                await self._report(service, word)
+        time: Any
+        kept: Any
+        time, kept = await asyncio.gather(
+            self._link.call("TIME"), self._link.call("MGET", *self._kept.values())
+        )
+        clock = int(time[0]) * 1_000_000 + int(time[1])
+        for data in kept:
+            if data is not None:
+                self._report_kept(data, clock)
 
-    async def _report(self, service: str, word: bytes) -> None:
-        news, _ = _news(word)
-        if news.open_seconds:
-            left: Any = await self._link.call("PTTL", self._words[service])
-            news = CircuitNews(service, left / 1000)
-        if news.open_seconds >= 0:
-            self._heard(news)
-
-
-def _word(news: CircuitNews, name: str) -> bytes:
-    return f"{news.service} {_milliseconds(news.open_seconds)} {name}".encode()
-
-
-def _news(word: bytes) -> tuple[CircuitNews, str]:
-    """Return what a word says, and its name.
-
-    :raises ValueError: it is none of ours
-    """
-    service, milliseconds, name = word.decode().split(" ")
-    return CircuitNews(service, int(milliseconds) / 1000), name
-
-
-def _milliseconds(seconds: float) -> int:
-    return int(seconds * 1000)
+    def _report_kept(self, data: bytes, clock: int) -> None:
+        try:
+            word = Word.read(data)
+        except ValueError:
+            return  # another version may keep it in its own way
+        self._report(word, clock)

@@ -7,10 +7,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class CircuitNews:
-    """A circuit that opened somewhere for ``open_seconds`` from now, or closed again at 0."""
+    """A circuit that opened somewhere for ``open_seconds`` from now, or closed again at 0.
+
+    ``windows`` is how many times in a row it opened, this time included, so that all processes
+    together leave a service alone for longer and longer.
+    """
 
     service: str
     open_seconds: float
+    windows: int = 1
 
 
 HeardNews = Callable[[CircuitNews], None]
@@ -34,6 +39,8 @@ class CircuitBoard(Protocol):
     async def may_probe(self, service: str, seconds: float) -> bool:
         """Tell one process until so many seconds have passed that it may, and every other that it may not.
 
-        It waits a quarter of a second at most. A process that cannot find out may.
+        The process that may is told so again, and its time begins anew. Soon after a circuit was told
+        to be closed the time of whoever probed is over. It waits a quarter of a second at most. A
+        process that cannot find out may.
         """
         ...

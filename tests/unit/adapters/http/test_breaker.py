@@ -6,7 +6,6 @@ import pybreaker
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from encola.adapters.http.breaker import Breaker, Outcome, Permit
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard, MemoryCircuits
@@ -141,14 +140,16 @@ def test_what_began_before_the_last_change_is_not_heard(late: Outcome) -> None:
     assert (one.state, one.wait) == ("open", until)
 
 
-@given(st.lists(st.booleans(), max_size=60))
-@settings(max_examples=60)
-def test_one_after_the_other_it_is_as_pybreaker(answers: list[bool]) -> None:
-    """Where the window is silent, which below twenty calls it is."""
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([1.0, 3.0, 30.0])), max_size=80))
+@settings(max_examples=100)
+def test_one_after_the_other_it_is_as_pybreaker(steps: list[tuple[bool, float]]) -> None:
+    """At most ten calls in ten seconds, so that the window has nothing to say."""
     time = Time()
     ours = breaker(time)
-    theirs = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=3600, throw_new_error_on_trip=False)
-    for answer in answers[:19]:
+    theirs = pybreaker.CircuitBreaker(fail_max=5, throw_new_error_on_trip=False)
+    for answer, later in steps:
+        time.now += later
+        theirs.reset_timeout = 3600 if ours.wait else 0  # theirs has a clock that nobody can set
         permit = ask(ours)
         if permit is not None:
             ours.record(permit, Outcome.GOOD if answer else Outcome.BAD)
@@ -180,79 +181,117 @@ def test_a_service_that_is_just_back_gets_a_quarter_of_its_load_and_all_of_it_te
     assert shares == [0.25, 0.4375, 0.625, 0.8125, 1.0]
 
 
-class LossyBoard(InMemoryCircuitBoard):
-    """Holds news back until somebody passes them on, loses them or says them twice."""
-
-    def __init__(self, circuits: MemoryCircuits) -> None:
-        super().__init__(circuits)
-        self.held: list[CircuitNews] = []
-
-    def tell(self, news: CircuitNews) -> None:
-        self.held.append(news)
-
-    def say(self, news: CircuitNews) -> None:
-        super().tell(news)
+@pytest.fixture
+def time() -> Time:
+    return Time()
 
 
-def told(time: Time) -> tuple[Breaker, Breaker, LossyBoard]:
-    """Return two breakers of which the first tells the second, when the board says so."""
+@pytest.fixture
+def fleet(time: Time) -> list[Breaker]:
+    """Return the breakers of four processes that hear each other."""
     circuits = MemoryCircuits(now=time)
-    boards = LossyBoard(circuits), LossyBoard(circuits)
-    one, other = (breaker(time, board) for board in boards)
-    boards[1].listen(other.hear)
-    return one, other, boards[0]
+    return [listening(time, InMemoryCircuitBoard(circuits)) for _ in range(4)]
 
 
-def test_what_one_finds_out_the_other_follows_without_an_echo() -> None:
-    time = Time()
-    one, other, board = told(time)
+def listening(time: Time, board: InMemoryCircuitBoard) -> Breaker:
+    one = breaker(time, board)
+    board.listen(one.hear)
+    return one
+
+
+def trip(one: Breaker) -> None:
     for _ in range(5):
         attempt(one, Outcome.BAD)
-    board.say(board.held.pop())
-    opened_both = (one.state, other.state, other.wait)
+
+
+def test_what_one_finds_out_the_others_follow(time: Time, fleet: list[Breaker]) -> None:
+    trip(fleet[0])
+    opened_all = {(one.state, one.wait) for one in fleet}
     time.now += 5.0
-    attempt(one, Outcome.GOOD)
-    board.say(board.held.pop())
+    attempt(fleet[3], Outcome.GOOD)
 
-    assert opened_both == ("open", "open", 5.0)
-    assert (one.state, other.state) == ("closed", "closed")
-    assert not board.held
+    assert opened_all == {("open", 5.0)}
+    assert {one.state for one in fleet} == {"closed"}
+    assert {one.share() for one in fleet} == {0.25}
 
 
-def test_of_two_processes_one_probes_and_the_other_looks_again_soon() -> None:
-    time = Time()
-    one, other, board = told(time)
-    for _ in range(5):
-        attempt(one, Outcome.BAD)
-    board.say(board.held.pop())
+def test_what_was_heard_is_not_told_again(time: Time) -> None:
+    circuits = MemoryCircuits(now=time)
+    one, elsewhere = InMemoryCircuitBoard(circuits), InMemoryCircuitBoard(circuits)
+    listening(time, one)
+    echoes: list[CircuitNews] = []
+    elsewhere.listen(echoes.append)
+    for seconds in (5.0, 10.0, 0.0, 0.0):
+        elsewhere.tell(CircuitNews("history", seconds))
+
+    assert echoes == []
+
+
+def test_of_two_hundred_callers_in_four_processes_one_probes_and_the_others_look_again_soon(
+    time: Time, fleet: list[Breaker]
+) -> None:
+    trip(fleet[0])
     time.now += 5.0
-    probe = ask(one)
 
-    assert probe is not None
-    assert probe.is_probe
-    assert ask(other) is None
-    assert 0 < other.wait <= 1
+    async def all_come() -> list[list[Permit | None]]:
+        return await asyncio.gather(*(_together(one, 50) for one in fleet))
+
+    permits = [permit for of_one in asyncio.run(all_come()) for permit in of_one if permit is not None]
+
+    assert [permit.is_probe for permit in permits] == [True]
+    assert sorted(one.wait for one in fleet) == [0.0, 0.5, 0.5, 0.5]
 
 
-def test_a_prober_that_dies_costs_one_window() -> None:
-    time = Time()
-    one, other, board = told(time)
-    for _ in range(5):
-        attempt(one, Outcome.BAD)
-    board.say(board.held.pop())
+def test_a_prober_that_dies_costs_one_window(time: Time, fleet: list[Breaker]) -> None:
+    trip(fleet[0])
     time.now += 5.0
-    assert ask(one) is not None  # and nothing is heard of it again
-    for _ in range(20):
+    assert ask(fleet[0]) is not None  # and nothing is heard of it again
+    while not (permit := ask(fleet[1])):
         time.now += 0.5
-        if permit := ask(other):
-            break
 
-    assert permit is not None
-    assert time.now <= 105.0 + 5.0
+    assert permit.is_probe
+    assert 105.0 + 0.8 * 5.0 <= time.now <= 105.0 + 5.0
 
 
-def test_news_of_an_older_window_shorten_nothing() -> None:
-    time = Time()
+def test_the_wait_doubles_for_all_whoever_probes(time: Time, fleet: list[Breaker]) -> None:
+    trip(fleet[0])
+    waits = []
+    for prober in (1, 2, 3, 0, 1):
+        waits.append({one.wait for one in fleet})
+        time.now += fleet[0].wait
+        attempt(fleet[prober], Outcome.BAD)
+
+    assert waits == [{5.0}, {10.0}, {20.0}, {40.0}, {60.0}]
+
+
+def test_who_heard_of_a_window_near_its_end_keeps_the_others_from_probing_as_long(time: Time) -> None:
+    circuits = MemoryCircuits(now=time)
+    late, other = (listening(time, InMemoryCircuitBoard(circuits)) for _ in range(2))
+    late.hear(CircuitNews("history", 0.1))
+    other.hear(CircuitNews("history", 0.1))
+    time.now += 0.2
+    assert ask(late) is not None
+    time.now += 3.0
+
+    assert ask(other) is None
+
+
+def test_a_lease_from_a_long_outage_does_not_keep_others_from_probing_after_the_next(
+    time: Time, fleet: list[Breaker]
+) -> None:
+    trip(fleet[0])
+    for _ in range(5):
+        time.now += fleet[0].wait
+        attempt(fleet[0], Outcome.BAD)
+    time.now += fleet[0].wait
+    attempt(fleet[0], Outcome.GOOD)
+    trip(fleet[1])
+    time.now += 5.0
+
+    assert ask(fleet[1]) is not None
+
+
+def test_news_of_an_older_window_shorten_nothing(time: Time) -> None:
     one = opened(time)
     one.hear(CircuitNews("history", 1.0))
     unchanged = one.wait
@@ -261,90 +300,69 @@ def test_news_of_an_older_window_shorten_nothing() -> None:
     assert (unchanged, one.wait) == (5.0, 30.0)
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["bad", "good", "wait", "lose", "twice", "late"]), st.booleans())),
-    st.randoms(use_true_random=False),
-)
-@settings(max_examples=60)
-def test_replicas_agree_once_the_latest_word_has_arrived(steps: list[tuple[str, bool]], random: Any) -> None:
-    time = Time()
-    circuits = MemoryCircuits(now=time)
-    boards = LossyBoard(circuits), LossyBoard(circuits)
-    pair = [breaker(time, board) for board in boards]
-    for board, one in zip(boards, pair, strict=True):
-        board.listen(one.hear)
-    for step, first in steps:
-        one, board = pair[not first], boards[not first]
-        if step == "wait":
-            time.now += 3.0
-        elif step in ("bad", "good"):
-            if permit := ask(one):
-                one.record(permit, Outcome.BAD if step == "bad" else Outcome.GOOD)
-        elif board.held:
-            news = board.held.pop(random.randrange(len(board.held)))
-            for _ in range({"lose": 0, "late": 1, "twice": 2}[step]):
-                board.say(news)
-    # What the look at the keys every second does: the latest word reaches everybody.
-    time.now += 61.0
-    for _ in range(2):
-        for one, board in zip(pair, boards, strict=True):
-            if permit := ask(one):
-                one.record(permit, Outcome.GOOD)
-            for news in board.held:
-                board.say(news)
-            board.held.clear()
+class NewsWhileAsking(InMemoryCircuitBoard):
+    """Hears news while somebody asks for leave to probe, and answers as it is told."""
 
-    assert {one.state for one in pair} == {"closed"}
-
-
-class Callers(RuleBasedStateMachine):
-    """Callers who come, answer late, leave, and never forget to say what came of it."""
-
-    def __init__(self) -> None:
+    def __init__(self, news: CircuitNews, answer: bool) -> None:
         super().__init__()
-        self.time = Time()
-        self.one = breaker(self.time)
-        self.under_way: list[Permit] = []
-        self.state = self.one.state
+        self._news = news
+        self._answer = answer
 
-    @rule()
-    def come(self) -> None:
-        waits = self.one.wait > 0
-        permit = ask(self.one)
-        if permit is not None:
-            assert not waits
-            self.under_way.append(permit)
-
-    @precondition(lambda self: self.under_way)
-    @rule(outcome=st.sampled_from(Outcome), slow=st.booleans(), number=st.integers(0, 1000))
-    def answer(self, outcome: Outcome, slow: bool, number: int) -> None:
-        permit = self.under_way.pop(number % len(self.under_way))
-        self.one.record(permit, outcome, slow=slow)
-
-    @rule(seconds=st.floats(0, 30, allow_nan=False))
-    def wait(self, seconds: float) -> None:
-        self.time.now += seconds
-
-    @invariant()
-    def it_changes_as_it_may(self) -> None:
-        before, self.state = self.state, self.one.state
-        assert (before, self.state) not in {("open", "closed"), ("closed", "half-open")}
-
-    @invariant()
-    def one_probe_at_most_is_under_way(self) -> None:
-        probes = [
-            permit for permit in self.under_way if permit.is_probe and permit.epoch == self.one._permit.epoch
-        ]
-        assert len(probes) <= (self.one.state == "half-open")
-
-    def teardown(self) -> None:
-        """A service that is well again is called again, at the latest after the longest wait."""
-        for permit in self.under_way:
-            self.one.record(permit, Outcome.NEUTRAL)
-        self.time.now += self.one.wait
-        attempt(self.one, Outcome.GOOD)
-        assert self.one.state == "closed"
+    async def may_probe(self, service: str, seconds: float) -> bool:
+        await asyncio.sleep(0)
+        self._heard(self._news)
+        return self._answer
 
 
-TestCallers = Callers.TestCase
-TestCallers.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+@pytest.mark.parametrize("answer", [True, False])
+def test_who_hears_while_asking_that_the_window_is_longer_lets_nobody_through(
+    time: Time, answer: bool
+) -> None:
+    one = listening(time, NewsWhileAsking(CircuitNews("history", 30.0), answer))
+    trip(one)
+    time.now += 5.0
+
+    assert ask(one) is None
+    assert (one.state, one.wait) == ("open", 30.0)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_who_hears_while_asking_that_the_service_is_back_lets_everybody_through(
+    time: Time, answer: bool
+) -> None:
+    one = listening(time, NewsWhileAsking(CircuitNews("history", 0.0), answer))
+    trip(one)
+    time.now += 5.0
+    permit = ask(one)
+
+    assert permit is not None
+    assert not permit.is_probe
+    assert one.state == "closed"
+
+
+class SlowToAnswer(InMemoryCircuitBoard):
+    """Answers the first who asks never, and the others at once."""
+
+    is_asked = False
+
+    async def may_probe(self, service: str, seconds: float) -> bool:
+        if not self.is_asked:
+            self.is_asked = True
+            await asyncio.Event().wait()
+        return await super().may_probe(service, seconds)
+
+
+def test_who_is_cancelled_while_asking_is_cancelled_and_the_next_may_ask(time: Time) -> None:
+    one = breaker(time, SlowToAnswer())
+    trip(one)
+    time.now += 5.0
+
+    async def come_and_leave() -> bool:
+        asking = asyncio.create_task(one.admit_probe())
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait({asking})
+        return asking.cancelled()
+
+    assert asyncio.run(come_and_leave())
+    assert ask(one) is not None
