@@ -19,6 +19,8 @@ from encola.adapters.http import build_transport
 from encola.adapters.memory import InMemoryCache
 from encola.adapters.system import SystemClock
 from encola.application.call_service import CallService
+from encola.application.local_cache import quick_key
+from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.operations import Operations
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.entrypoints.replay_side import ReplaySide
@@ -353,10 +355,25 @@ async def one_effect() -> list[Goal]:
     ]
 
 
+async def isolation() -> list[Goal]:
+    """Ask a million random questions of random tenants, and look for a key that two tenants share."""
+    chance = random.Random(11)
+    owners: dict[object, str] = {}
+    shared = 0
+    for _ in range(1_000_000):
+        tenant = f"t{chance.randrange(1_000)}"
+        context = ExecutionContext(tenant_id=TenantId(tenant), agent_id=chance.choice([None, "a", "b"]))
+        key = quick_key(
+            context, READ, "query", f"/{chance.randrange(9)}", "POST", {"q": chance.randrange(99)}
+        )
+        shared += owners.setdefault(key, tenant) != tenant
+    return [Goal("keys that two tenants share, of a million random questions", shared, 0)]
+
+
 async def main() -> int:
     """Try everything, print what came of it, and return 1 if a goal was missed."""
     goals: list[Goal] = []
-    for experiment in (churn, overshoot, one_effect, chain, brown_out):
+    for experiment in (isolation, churn, overshoot, one_effect, chain, brown_out):
         found = await experiment()
         for goal in found:
             print(goal.line(), flush=True)
