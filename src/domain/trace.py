@@ -4,7 +4,7 @@ The grammars are those of https://www.w3.org/TR/trace-context/ and https://www.w
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
 LONGEST_TRACESTATE = 512
 MOST_STATES = 32
@@ -44,7 +44,7 @@ def readable_traceparent(text: str) -> str | None:
     if found["version"] == "00":
         return None if found["more"] else text
     sampled = int(found["flags"], 16) & int(SAMPLED, 16)
-    return f"00-{found['trace']}-{found['span']}-{sampled:02x}"
+    return spelt(found["trace"], found["span"], f"{sampled:02x}")
 
 
 def readable_tracestate(text: str) -> str | None:
@@ -76,14 +76,14 @@ def is_baggage_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def new_traceparent(random_hex: Callable[[int], str]) -> str:
-    """Return the beginning of a trace; it is sampled, so that whoever records at all records it."""
-    return f"00-{random_hex(32)}-{random_hex(16)}-{SAMPLED}"
+def spelt(trace_id: str, span_id: str, flags: str) -> str:
+    """Return the ``traceparent`` of a span."""
+    return f"00-{trace_id}-{span_id}-{flags}"
 
 
-def child_of(traceparent: str, span_id: str) -> str:
-    """Return the ``traceparent`` of a span in the same trace, as readable as the one given."""
-    return f"{traceparent[:36]}{span_id}{traceparent[52:]}"
+def flags_of(traceparent: str) -> str:
+    """Return the two digits that say, among others, whether the trace is sampled."""
+    return traceparent[53:]
 
 
 def trace_id_of(traceparent: str) -> str:

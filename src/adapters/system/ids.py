@@ -46,8 +46,8 @@ class SystemIds(Ids):
         return self._random.random()
 
     def random_hex(self, digits: int) -> str:
-        drawn = secrets.token_hex(digits // 2)
-        return drawn if drawn.strip("0") else self.random_hex(digits)
+        drawn = secrets.token_bytes(digits // 2)
+        return drawn.hex() if any(drawn) else self.random_hex(digits)
 
 
 def _following(latest: tuple[int, int], now: int) -> tuple[int, int]:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 from encola.application.ports import CallAttempt, CallTelemetry, CallTrace
 from encola.domain.service import ServiceCall
-from encola.domain.trace import child_of, new_traceparent, trace_id_of
+from encola.domain.trace import SAMPLED, flags_of, spelt
 
 RandomHex = Callable[[int], str]
 
@@ -23,22 +22,25 @@ class ChildIds(CallTelemetry):
     def begin(self, call: ServiceCall, url: str) -> CallTrace:
         context = call.context
         if context.traceparent is None:
-            return _Children(new_traceparent(self._random_hex), None, self._random_hex)
-        return _Children(context.traceparent, context.tracestate, self._random_hex)
+            # Sampled, so that whoever records at all records it.
+            return _Children(self._random_hex(32), SAMPLED, None, self._random_hex)
+        trace_id, flags = context.trace_id, flags_of(context.traceparent)
+        return _Children(trace_id, flags, context.tracestate, self._random_hex)
 
 
-@dataclass(slots=True)
 class _Children(CallTrace):
-    parent: str
-    state: str | None
-    random_hex: RandomHex
+    def __init__(self, trace_id: str, flags: str, state: str | None, random_hex: RandomHex) -> None:
+        self._trace_id = trace_id
+        self._flags = flags
+        self._state = state
+        self._random_hex = random_hex
 
     @property
     def trace_id(self) -> str:
-        return trace_id_of(self.parent)
+        return self._trace_id
 
     def attempt(self, number: int) -> AbstractContextManager[CallAttempt]:
-        headers = {"traceparent": child_of(self.parent, self.random_hex(16))}
-        if self.state is not None:
-            headers["tracestate"] = self.state
+        headers = {"traceparent": spelt(self._trace_id, self._random_hex(16), self._flags)}
+        if self._state is not None:
+            headers["tracestate"] = self._state
         return nullcontext(CallAttempt(headers))

@@ -9,12 +9,12 @@ from encola.domain.trace import (
     LONGEST_TRACESTATE,
     MOST_BAGGAGE,
     MOST_STATES,
-    child_of,
+    flags_of,
     is_baggage_name,
-    new_traceparent,
     readable_baggage,
     readable_traceparent,
     readable_tracestate,
+    spelt,
     trace_id_of,
 )
 from encola.testing.strategies import traceparents
@@ -72,18 +72,8 @@ def test_what_was_read_once_is_read_again_the_same(text: str) -> None:
 
 
 @given(traceparents())
-def test_a_child_is_in_the_same_trace_and_as_sampled(parent: str) -> None:
-    child = child_of(parent, SPAN)
-
-    assert readable_traceparent(child) == child
-    assert trace_id_of(child) == trace_id_of(parent)
-    assert (child[:36], child[36:52], child[52:]) == (parent[:36], SPAN, parent[52:])
-
-
-def test_a_new_trace_can_be_read() -> None:
-    text = new_traceparent(lambda digits: "1" * digits)
-
-    assert readable_traceparent(text) == text == f"00-{'1' * 32}-{'1' * 16}-01"
+def test_a_trace_is_spelt_from_its_parts(text: str) -> None:
+    assert spelt(trace_id_of(text), text[36:52], flags_of(text)) == text
 
 
 @pytest.mark.parametrize(
