@@ -38,6 +38,8 @@ bench:  ## Measure, and compare with the alternatives
 	@scripts/bootstrap dev
 	.venv/bin/python -m bench
 	.venv/bin/python -m bench distributed
+	.venv/bin/python -m bench call_service
+	.venv/bin/python -m bench call_service --faults
 
 docs:  ## Write the pages that are generated from the code
 	@scripts/bootstrap dev
