@@ -1,6 +1,7 @@
 """``python -m bench [--rounds 5] [--jobs 1000] [--write]``: measure, print, and keep the table.
 
-This is the embedded profile; ``python -m bench distributed`` measures the other one.
+This is the embedded profile; ``python -m bench distributed`` measures the other one, and
+``python -m bench call_service`` the calls between services.
 """
 
 import argparse
@@ -116,6 +117,10 @@ def _chosen() -> None:
         from bench.distributed.__main__ import main as measure_distributed
 
         measure_distributed(sys.argv[2:])
+    elif sys.argv[1:2] == ["call_service"]:
+        from bench.call_service.__main__ import main as measure_call_service
+
+        measure_call_service(sys.argv[2:])
     else:
         main()
 

@@ -1,25 +1,35 @@
-"""The page of the documents that holds the tables, one part for each profile."""
+"""The page of the documents that holds the tables, one part for each of the benchmarks."""
 
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"
 DISTRIBUTED = "## Distributed profile"
+CALL_SERVICE = "## Calls between services"
 
 
 def write_embedded(text: str) -> None:
     """Replace the first part, with the page's title."""
-    _write(text, _parts()[1])
+    _, distributed, call_service = _parts()
+    _write(text, distributed, call_service)
 
 
 def write_distributed(text: str) -> None:
     """Replace the second part, which begins with its heading."""
-    _write(_parts()[0], text)
+    embedded, _, call_service = _parts()
+    _write(embedded, text, call_service)
 
 
-def _parts() -> tuple[str, str]:
-    embedded, heading, distributed = PAGE.read_text().partition(f"{DISTRIBUTED}\n")
-    return embedded, heading + distributed
+def write_call_service(text: str) -> None:
+    """Replace the third part, which begins with its heading."""
+    embedded, distributed, _ = _parts()
+    _write(embedded, distributed, text)
 
 
-def _write(embedded: str, distributed: str) -> None:
-    PAGE.write_text("\n\n".join(part.strip() for part in (embedded, distributed) if part) + "\n")
+def _parts() -> tuple[str, str, str]:
+    rest, third, call_service = PAGE.read_text().partition(f"{CALL_SERVICE}\n")
+    embedded, second, distributed = rest.partition(f"{DISTRIBUTED}\n")
+    return embedded, second + distributed, third + call_service
+
+
+def _write(*parts: str) -> None:
+    PAGE.write_text("\n\n".join(part.strip() for part in parts if part) + "\n")

@@ -10,6 +10,7 @@ import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from encola.adapters.telemetry.prometheus import CATALOGUE
 from encola.domain.errors import EncolaError
 from encola.domain.job import REOPENABLE, TRANSITIONS, JobStatus
 from encola.domain.policy import OPERATIONS, OperationPolicy
@@ -105,6 +106,20 @@ def operation_row(policy: OperationPolicy) -> tuple[str, ...]:
     )
 
 
+def metrics() -> str:
+    """Return a row for every metric."""
+    rows = (
+        (
+            f"`{name}`",
+            described.kind.__name__.lower(),
+            ", ".join(f"`{label}`" for label in described.labels) or "none",
+            described.documentation,
+        )
+        for name, described in CATALOGUE.items()
+    )
+    return table(("metric", "kind", "labels", "meaning"), rows)
+
+
 def commands() -> str:
     """Return a section for every command, with its arguments and options."""
     return "\n\n".join(command_section(name, command) for name, command in walk("encola", root()))
@@ -138,6 +153,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "errors": errors,
     "operations": operations,
+    "metrics": metrics,
     "commands": commands,
 }
 

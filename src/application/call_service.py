@@ -1,5 +1,6 @@
 """``call_service``: the one way in which services call each other over HTTP."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from encola.application.current import context_for, current_deadline
@@ -37,6 +38,7 @@ class CallService:
         collection_id: str | None = None,
         use_cache: bool = False,
         cache_ttl: float | None = None,
+        cache_tags: Sequence[str] = (),
         max_retries: int | None = None,
         custom_timeout: float | None = None,
         idempotency_key: str | None = None,
@@ -47,7 +49,7 @@ class CallService:
         ``url`` is ``service/path`` or a URL below a registered base. ``max_retries`` counts what
         follows the first attempt; ``custom_timeout`` (seconds) covers all of them. ``use_cache``
         may answer with a response that was kept for the operation's time to live, or ``cache_ttl``
-        seconds.
+        seconds; it is kept under ``cache_tags`` and those of the operation, see :meth:`invalidate`.
 
         :raises UnknownService: the URL is below no registered service; no packet was sent
         :raises UnknownOperation: there is no such operation type
@@ -74,6 +76,7 @@ class CallService:
             timeout=self._time_left(policy.timeout if custom_timeout is None else custom_timeout),
             attempts=policy.attempts if max_retries is None else 1 + max(0, max_retries),
             idempotency_key=idempotency_key,
+            cache_tags=tuple(cache_tags),
             on_output=on_output,
         )
         if call.timeout <= 0:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -188,6 +188,7 @@ class JobContext:
         operation_type: str,
         use_cache: bool = False,
         cache_ttl: float | None = None,
+        cache_tags: Sequence[str] = (),
         max_retries: int | None = None,
         custom_timeout: float | None = None,
         idempotency_key: str | None = None,
@@ -204,11 +205,16 @@ class JobContext:
             operation_type=operation_type,
             use_cache=use_cache,
             cache_ttl=cache_ttl,
+            cache_tags=cache_tags,
             max_retries=max_retries,
             custom_timeout=custom_timeout,
             idempotency_key=idempotency_key,
             on_output=on_output,
         )
+
+    async def invalidate(self, *tags: str) -> None:
+        """Forget this tenant's cached answers that carry one of the tags, as ``collection:docs``."""
+        await self._call_service.invalidate(*tags, tenant_id=self.tenant_id)
 
     def notify(
         self,
@@ -276,6 +282,10 @@ class SyncJobContext:
     def call_service(self, service: str, path: str = "", data: JSON = None, **options: Any) -> ServiceResult:
         """Call a registered service in this job's context, within this job's time."""
         return self._wait(self._inner.call_service(service, path, data, **options))
+
+    def invalidate(self, *tags: str) -> None:
+        """Forget this tenant's cached answers that carry one of the tags."""
+        self._wait(self._inner.invalidate(*tags))
 
     def notify(self, service: str, path: str = "", data: JSON = None, **options: Any) -> None:
         """Tell a registered service something without learning whether it heard."""

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, cast
 
+from encola.domain.context import ExecutionContext
 from encola.domain.json_value import JSON
 from encola.domain.service import CallMeta, ServiceCall, ServiceError, ServiceResult
 
@@ -34,20 +35,33 @@ class KeptAnswer:
 
     def result(self, call: ServiceCall, source: str) -> ServiceResult:
         """Return it as the result of a call."""
-        return kept_result(call.service, call.operation.name, self.data, source, self.error)
+        return kept_result(call.context, call.service, call.operation.name, self.data, source, self.error)
 
 
 def kept_result(
-    service: str, operation: str, data: JSON, source: str, error: ServiceError | None = None
+    context: ExecutionContext,
+    service: str,
+    operation: str,
+    data: JSON,
+    source: str,
+    error: ServiceError | None = None,
 ) -> ServiceResult:
     """Return the result of a call for which nobody was asked."""
-    meta = _meta(service, operation, source)
+    meta = _meta(service, operation, source, context.request_id or "", context.trace_id)
     return ServiceResult(success=error is None, data=data, error=error, meta=meta)
 
 
 @lru_cache(maxsize=1024)
-def _meta(service: str, operation: str, source: str) -> CallMeta:
-    return CallMeta(service=service, operation=operation, attempts=0, elapsed_ms=0, source=source)
+def _meta(service: str, operation: str, source: str, request_id: str, trace_id: str) -> CallMeta:
+    return CallMeta(
+        service=service,
+        operation=operation,
+        attempts=0,
+        elapsed_ms=0,
+        source=source,
+        request_id=request_id,
+        trace_id=trace_id,
+    )
 
 
 def out_of_time(call: ServiceCall) -> ServiceResult:
@@ -58,4 +72,4 @@ def out_of_time(call: ServiceCall) -> ServiceResult:
         status=504,
         retry_stopped_by="deadline",
     )
-    return kept_result(call.service, call.operation.name, None, "local", error)
+    return kept_result(call.context, call.service, call.operation.name, None, "local", error)

@@ -118,7 +118,7 @@ class ResponseCache:
         if text is None:
             return None
         self._count(operation.name, "l1")
-        return kept_result(service, operation.name, _decode(text), "l1")
+        return kept_result(context, service, operation.name, _decode(text), "l1")
 
     async def answer(self, call: ServiceCall, ttl: float, ask: Ask) -> ServiceResult:
         """Return an answer that all processes keep, or what ``ask`` brings.
@@ -126,7 +126,7 @@ class ResponseCache:
         :param ttl: how many seconds an answer is fresh
         """
         quick = quick_key(call.context, call.operation, call.service, call.path, call.method, call.data)
-        tags = tuple(tags_of(call, call.operation.tags))
+        tags = (*tags_of(call, call.operation.tags), *call.cache_tags)
         marks = self._local.marks(call.context.tenant_id, tags)
         question = _Question(call, ttl, ask, _key(call), quick, tags, marks)
         result = await self._with_others(question)
@@ -167,7 +167,8 @@ class ResponseCache:
         if _is_out_of_time(result) and left > 0:
             return await self._ask_and_keep(replace(question, call=replace(call, timeout=left)))
         source = "coalesced" if result.meta.source == "upstream" else result.meta.source
-        return replace(result, data=deepcopy(result.data), meta=replace(result.meta, source=source))
+        meta = replace(result.meta, source=source, request_id=call.context.request_id or "")
+        return replace(result, data=deepcopy(result.data), meta=meta)
 
     async def _find(self, question: _Question) -> ServiceResult:
         kept = await self._kept(question)

@@ -1,11 +1,12 @@
 """Who a piece of work belongs to, and the grammar of its names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import NewType
 
 from encola.domain.errors import InvalidContext, JobNotFound
+from encola.domain.trace import readable_baggage, readable_traceparent, readable_tracestate, trace_id_of
 
 TenantId = NewType("TenantId", str)
 JobId = NewType("JobId", str)
@@ -22,7 +23,9 @@ _ABSENT = frozenset({"", "null", "undefined"})
 class ExecutionContext:
     """Carried from the request through the queue and the worker into every ``call_service``.
 
-    ``traceparent`` is the W3C Trace Context header, passed on as it came.
+    The first four say whose work it is, and are refused when they break the grammar. The others only
+    help to find it again: ``request_id`` names the request that began it; ``traceparent``,
+    ``tracestate`` and ``baggage`` are the W3C headers. Of these, what cannot be read is dropped.
     """
 
     tenant_id: TenantId
@@ -30,6 +33,9 @@ class ExecutionContext:
     conversation_id: str | None = None
     collection_id: str | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
+    baggage: str | None = None
+    request_id: str | None = None
 
     def __post_init__(self) -> None:
         parse_tenant(self.tenant_id)
@@ -37,6 +43,12 @@ class ExecutionContext:
             value = getattr(self, name)
             if value is not None and not _NAME.fullmatch(value):
                 raise InvalidContext(f"{name} must be 1 to 128 of A-Z a-z 0-9 . _ : @ -")
+        self._drop_unreadable()
+
+    @property
+    def trace_id(self) -> str:
+        """Return what names the trace; empty without one."""
+        return "" if self.traceparent is None else trace_id_of(self.traceparent)
 
     def as_mapping(self) -> dict[str, str]:
         """Return the fields that are set."""
@@ -52,8 +64,27 @@ class ExecutionContext:
         known = {name: values.get(name) for name in _FIELDS}
         return cls(**{**known, "tenant_id": parse_tenant(known["tenant_id"] or "")})  # type: ignore[arg-type]
 
+    def _drop_unreadable(self) -> None:
+        for name, readable in _READABLE.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, readable(value))
+        if self.traceparent is None and self.tracestate is not None:
+            object.__setattr__(self, "tracestate", None)
+
+
+def readable_request_id(text: str) -> str | None:
+    """Return a request's id, or ``None`` when it is outside the grammar of names."""
+    return text if _NAME.fullmatch(text) else None
+
 
 _FIELDS = tuple(field.name for field in fields(ExecutionContext))
+_READABLE: dict[str, Callable[[str], str | None]] = {
+    "traceparent": readable_traceparent,
+    "tracestate": readable_tracestate,
+    "baggage": readable_baggage,
+    "request_id": readable_request_id,
+}
 
 
 def parse_tenant(text: str) -> TenantId:

@@ -16,7 +16,7 @@ class ServiceCall:
 
     ``timeout`` is the total in seconds over all attempts. ``on_output`` receives the text of
     ``{"output": …}`` lines when the service answers with ``application/x-ndjson``; its last line is
-    then the answer.
+    then the answer. ``cache_tags`` are tags of a cached answer beside those of the operation.
     """
 
     service: str
@@ -28,6 +28,7 @@ class ServiceCall:
     timeout: float = 30.0
     attempts: int = 1
     idempotency_key: str | None = None
+    cache_tags: tuple[str, ...] = ()
     on_output: OutputListener | None = None
 
 
@@ -47,7 +48,8 @@ class ServiceError:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallMeta:
     """How the call went. ``source`` is ``upstream``, ``cache``, ``local``, or ``coalesced``
-    when another caller asked the same just then."""
+    when another caller asked the same just then. ``request_id`` names the request that the work
+    began with, ``trace_id`` the W3C trace; each is empty when there is none."""
 
     service: str
     operation: str
@@ -55,6 +57,7 @@ class CallMeta:
     elapsed_ms: int
     source: str = "upstream"
     request_id: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -27,7 +27,7 @@ from encola.adapters.memory import (
     MemoryState,
 )
 from encola.adapters.system import SystemClock, SystemIds
-from encola.adapters.telemetry import PrometheusMetrics
+from encola.adapters.telemetry import ChildIds, PrometheusMetrics
 from encola.application.call_service import CallService
 from encola.application.cancel_job import CancelJob
 from encola.application.check_health import CheckHealth
@@ -42,7 +42,7 @@ from encola.application.health_monitor import HealthMonitor
 from encola.application.heed_stops import HeedStops
 from encola.application.list_jobs import CountJobs, ListJobs
 from encola.application.notify import Notify
-from encola.application.ports import Clock, JobFeed, JobHistory, WorkBoard
+from encola.application.ports import CallTelemetry, Clock, Ids, JobFeed, JobHistory, WorkBoard
 from encola.application.recover_jobs import RecoverJobs
 from encola.application.relay_history import RelayHistory
 from encola.application.renew_leases import RenewLeases
@@ -52,6 +52,7 @@ from encola.application.run_job import RunJob
 from encola.application.submit_job import SubmitJob
 from encola.application.suspects import Suspects
 from encola.application.threads import HandlerThreads
+from encola.domain.errors import InvalidSettings
 from encola.domain.operations import Operations
 from encola.entrypoints.nudge import Nudge
 from encola.entrypoints.settings import Settings
@@ -69,6 +70,27 @@ def in_seconds(seconds: float) -> timedelta:
 
 def _days(days: float) -> timedelta:
     return timedelta(days=days)
+
+
+def _request_ids(ids: Ids) -> Callable[[], str]:
+    return lambda: ids.random_hex(32)
+
+
+def _call_telemetry(settings: Settings, ids: Ids) -> CallTelemetry:
+    """Return what the settings ask for.
+
+    :raises InvalidSettings: it is not installed
+    """
+    if settings.telemetry == "none":
+        return ChildIds(ids.random_hex)
+    try:
+        from encola.adapters.telemetry.opentelemetry import OpenTelemetryCalls
+    except ModuleNotFoundError:
+        raise InvalidSettings(
+            "ENCOLA_TELEMETRY=opentelemetry needs the extra opentelemetry:"
+            " pip install 'encola[opentelemetry]'."
+        ) from None
+    return OpenTelemetryCalls()
 
 
 def _store_check(board: WorkBoard, clock: SystemClock) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -131,6 +153,7 @@ class Container(containers.DeclarativeContainer):
 
     circuits: Provided = providers.Singleton(InMemoryCircuitBoard)
     transport: Provided = providers.Singleton(build_transport, settings.provided.http_transport)
+    call_telemetry: Provided = providers.Singleton(_call_telemetry, settings, ids)
     caller: Provided = providers.Singleton(
         HttpServiceCaller,
         settings.provided.services,
@@ -138,6 +161,7 @@ class Container(containers.DeclarativeContainer):
         chance=ids.provided.chance,
         metrics=metrics,
         board=circuits,
+        telemetry=call_telemetry,
     )
     responses: Provided = providers.Singleton(
         ResponseCache, cache, clock, metrics, chance=ids.provided.chance
@@ -218,6 +242,7 @@ class Container(containers.DeclarativeContainer):
         catalog=catalog,
         metrics=metrics,
         render_metrics=metrics.provided.render,
+        new_request_id=providers.Callable(_request_ids, ids),
     )
 
     consumers: Provided = histories.provided.keys.call()

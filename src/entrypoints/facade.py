@@ -146,6 +146,15 @@ class Encola:
             url, data, operation_type=operation_type, tenant_id=tenant, idempotency_key=idempotency_key
         )
 
+    async def invalidate(self, *tags: str, tenant: str | None = None) -> None:
+        """Forget the cached answers of ``call_service`` that carry one of the tags.
+
+        Without a ``tenant`` it is that of the running request or job.
+
+        :raises InvalidContext: there is no tenant, or it is outside the grammar
+        """
+        await self.use_cases.call_service.invalidate(*tags, tenant_id=tenant)
+
     async def get(self, job_id: str, *, tenant: str | None = None) -> Job:
         """Return a job as it is now.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,32 +12,57 @@ from encola.application.ports import Cache
 from encola.domain.context import TenantId, parse_tenant, present
 from encola.domain.errors import InvalidContext
 from encola.domain.fingerprint import digest
-from encola.entrypoints.service_side import first_of_each, refuse
+from encola.domain.policy import OPERATIONS, OperationPolicy
+from encola.entrypoints.context_headers import first_of_each
+from encola.entrypoints.service_side import refuse, seconds_left
 
 MOST_BYTES = 1024 * 1024
 LONGEST_WORK = timedelta(minutes=5)
 KEPT_FOR = timedelta(minutes=30)
 
+_OPERATION = b"x-operation"
 _METHODS = frozenset({"POST", "PATCH"})
 _KEPT_HEADERS = frozenset({"content-type", "location", "etag"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """A request with a key: whose, under which name its answer is kept, what it asks, how long it counts."""
+
+    tenant: TenantId
+    name: str
+    work: str
+    kept_for: timedelta
 
 
 class ReplaySide:
     """Middleware that lets a keyed request have its effect once, as draft-ietf-httpapi-idempotency-key.
 
-    The first answer to a tenant's ``Idempotency-Key`` at a path is kept for ``kept_for`` and given to
-    every repetition, with ``Idempotent-Replayed: true``. A repetition that comes while the first is
-    under way gets 409, one with another body 422. Answers of 500 and more, 408, 425 and 429 are not
-    kept, nor are those larger than a mebibyte: the work may be tried again then.
+    The first answer to a tenant's ``Idempotency-Key`` at a path is kept and given to every
+    repetition, with ``Idempotent-Replayed: true``. A repetition that comes while the first is under
+    way gets 409, one with another body 422. Answers of 500 and more, 408, 425 and 429 are not kept,
+    nor are those larger than a mebibyte: the work may be tried again then.
+
+    An answer is kept for the time to live of the operation that the caller names in ``X-Operation``,
+    but for as long as the caller may repeat the request at least; for ``kept_for`` when it names none
+    of ``operations``.
 
     What is kept is in a cache: a service that must not lose it even when the cache does, or when it
     dies between its effect and its answer, has to recognise the key itself.
     """
 
-    def __init__(self, app: ASGIApp, *, cache: Cache, kept_for: timedelta = KEPT_FOR) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        cache: Cache,
+        kept_for: timedelta = KEPT_FOR,
+        operations: Mapping[str, OperationPolicy] = OPERATIONS,
+    ) -> None:
         self._app = app
         self._cache = cache
         self._kept_for = kept_for
+        self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -58,42 +84,47 @@ class ReplaySide:
         name = "replay:" + digest(
             [1, scope["method"], scope["path"], scope["query_string"].decode("latin-1"), key]
         )
-        await self._once(scope, _replay(body, receive), send, tenant, name, hashlib.sha256(body).hexdigest())
+        keyed = _Keyed(tenant, name, hashlib.sha256(body).hexdigest(), self._window(headers))
+        await self._once(scope, _replay(body, receive), send, keyed)
 
-    async def _once(
-        self, scope: Scope, receive: Receive, send: Send, tenant: TenantId, name: str, work: str
-    ) -> None:
-        if await self._answered_before(send, tenant, name, work):
+    def _window(self, headers: Mapping[bytes, str]) -> timedelta:
+        """Return how long the answer is replayed."""
+        policy = self._operations.get(headers.get(_OPERATION, "").strip())
+        if policy is None:
+            return self._kept_for
+        return timedelta(seconds=max(policy.ttl, policy.timeout, seconds_left(headers) or 0))
+
+    async def _once(self, scope: Scope, receive: Receive, send: Send, keyed: _Keyed) -> None:
+        if await self._answered_before(send, keyed):
             return
-        if not await self._cache.lease(tenant, name, ttl=LONGEST_WORK):
+        if not await self._cache.lease(keyed.tenant, keyed.name, ttl=LONGEST_WORK):
             await refuse(
                 send, 409, "in_progress", "The first request with this key is under way.", retry_after=1
             )
             return
         try:
             # The first may have ended between the two looks.
-            if not await self._answered_before(send, tenant, name, work):
-                await self._answer(scope, receive, send, tenant, name, work)
+            if not await self._answered_before(send, keyed):
+                await self._answer(scope, receive, send, keyed)
         finally:
-            await self._cache.release(tenant, name)
+            await self._cache.release(keyed.tenant, keyed.name)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, tenant: TenantId, name: str, work: str
-    ) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, keyed: _Keyed) -> None:
         """Handle the request, and keep the answer before the caller has all of it."""
         answer = _Answer(send)
         await self._app(scope, receive, answer)
         kept = answer.kept
         if kept is not None:
-            await self._cache.put(tenant, name, {"work": work, **kept}, ttl=self._kept_for)
+            value = {"work": keyed.work, **kept}
+            await self._cache.put(keyed.tenant, keyed.name, value, ttl=keyed.kept_for)
         await answer.end()
 
-    async def _answered_before(self, send: Send, tenant: TenantId, name: str, work: str) -> bool:
-        hit = await self._cache.get(tenant, name)
+    async def _answered_before(self, send: Send, keyed: _Keyed) -> bool:
+        hit = await self._cache.get(keyed.tenant, keyed.name)
         if hit is None:
             return False
         kept: Any = hit.value
-        if kept["work"] != work:
+        if kept["work"] != keyed.work:
             await refuse(send, 422, "idempotency_mismatch", "This key was used with a different request.")
             return True
         headers = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in kept["headers"].items()]

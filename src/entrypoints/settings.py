@@ -4,16 +4,34 @@ import ipaddress
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from encola.domain.errors import InvalidSettings
 from encola.domain.policy import OperationPolicy
+from encola.domain.trace import is_baggage_name
 
 Profile = Literal["memory", "embedded", "distributed"]
+
+
+def _baggage_name(text: str) -> str:
+    if not is_baggage_name(text):
+        raise ValueError("a name in baggage is a token of HTTP")
+    return text
+
+
+BaggageName = Annotated[str, AfterValidator(_baggage_name)]
 
 
 class Settings(BaseSettings):
@@ -61,6 +79,12 @@ class Settings(BaseSettings):
     operations: tuple[OperationPolicy, ...] = Field(
         (),
         description="operation types beside those of the table, or in their place; JSON list of objects",
+    )
+    baggage: tuple[BaggageName, ...] = Field(
+        (), description="names in W3C baggage that are carried on, the rest is dropped; JSON list"
+    )
+    telemetry: Literal["none", "opentelemetry"] = Field(
+        "none", description="what records calls of services as spans; traces are carried on by either"
     )
     concurrency: PositiveInt = Field(100, description="jobs at once in one worker")
     queues: tuple[str, ...] = Field(

@@ -93,6 +93,8 @@ async def embed_documents(ctx: JobContext, params: EmbeddingParams) -> JSON:
             operation_type="agent_execution",
             idempotency_key=f"{ctx.job_id}:{index}",
         )
+        # Answers from before would go on being given for an hour.
+        await ctx.invalidate(f"collection:{params.collection_id}")
         chunks += _count(_unwrap(answered), "chunks")
     await ctx.progress(total, total, "Documentos listos")
     return {"collection_id": params.collection_id, "documents": total, "chunks": chunks}

@@ -29,7 +29,7 @@ from encola.entrypoints.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseCases:
-    """What can be asked from outside."""
+    """What can be asked from outside; ``new_request_id`` names a request that comes without a name."""
 
     settings: Settings
     handlers: HandlerRegistry
@@ -47,6 +47,7 @@ class UseCases:
     catalog: JobCatalog
     metrics: Metrics
     render_metrics: Callable[[], bytes]
+    new_request_id: Callable[[], str]
 
 
 class WorkerLoop(Protocol):

@@ -56,6 +56,9 @@ def a_full_job(number: int = 1) -> Job:
         conversation_id="talk-2",
         collection_id="docs@3",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        tracestate="rojo=00f067aa0ba902b7",
+        baggage="plan=a%20b",
+        request_id="req-4",
     )
     job = a_job(
         number,

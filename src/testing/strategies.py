@@ -50,8 +50,17 @@ def contexts(tenant: TenantId | None = None) -> st.SearchStrategy[ExecutionConte
         agent_id=names,
         conversation_id=names,
         collection_id=names,
-        traceparent=st.none() | texts(),
+        traceparent=st.none() | traceparents(),
+        tracestate=st.none() | st.just("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
+        baggage=st.none() | st.just("plan=a%20b,region=eu;ttl=1"),
+        request_id=names,
     )
+
+
+def traceparents() -> st.SearchStrategy[str]:
+    """Return well-formed ``traceparent`` headers."""
+    parts = st.tuples(st.integers(1, 16**32 - 1), st.integers(1, 16**16 - 1), st.integers(0, 255))
+    return parts.map(lambda part: f"00-{part[0]:032x}-{part[1]:016x}-{part[2]:02x}")
 
 
 def jobs(tenant: TenantId | None = None) -> st.SearchStrategy[Job]:

@@ -31,7 +31,7 @@ class Patience:
 
     jobs: float = 60.0
     watchers: float = 30.0
-    history: float = 60.0
+    history: float = 90.0
     remains: float = 15.0
 
 

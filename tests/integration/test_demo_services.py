@@ -18,7 +18,9 @@ from encola.adapters.http import HttpServiceCaller, build_transport
 from encola.adapters.memory.cache import InMemoryCache
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.clock import ManualClock
+from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.adapters.telemetry import ChildIds
 from encola.application.call_service import CallService
 from encola.application.response_cache import ResponseCache
 from encola.domain.context import TenantId
@@ -84,6 +86,7 @@ async def start(tmp_path: Path, docs: Path) -> AsyncIterator[Start]:
                 chance=lambda: 0.0,
                 metrics=InMemoryMetrics(),
                 board=InMemoryCircuitBoard(),
+                telemetry=ChildIds(SeededIds().random_hex),
             )
             clock = ManualClock()
             responses = ResponseCache(InMemoryCache(clock), clock, InMemoryMetrics())

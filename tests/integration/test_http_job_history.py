@@ -12,7 +12,9 @@ from fault_server import Fault, FaultServer, reply
 
 from encola.adapters.http import HttpJobHistory, HttpServiceCaller, build_transport
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
+from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.adapters.telemetry import ChildIds
 from encola.application.ports import JobHistory
 from encola.domain.context import ExecutionContext, JobId, TenantId
 from encola.domain.errors import StoreUnavailable
@@ -57,7 +59,12 @@ async def wire() -> AsyncIterator[httpx.AsyncBaseTransport]:
 
 def history_at(url: str, wire: httpx.AsyncBaseTransport) -> HttpJobHistory:
     caller = HttpServiceCaller(
-        {"history": url}, wire, chance=lambda: 0.0, metrics=InMemoryMetrics(), board=InMemoryCircuitBoard()
+        {"history": url},
+        wire,
+        chance=lambda: 0.0,
+        metrics=InMemoryMetrics(),
+        board=InMemoryCircuitBoard(),
+        telemetry=ChildIds(SeededIds().random_hex),
     )
     return HttpJobHistory(caller)
 

@@ -23,7 +23,7 @@ async def test_a_submitted_job_is_answered_with_where_to_find_it(api: httpx.Asyn
     assert job["task_id"] == job["job_id"]
     assert UUID(job["job_id"]).version == 7
     assert (job["status"], job["seq"], job["attempt"], job["tags"]) == ("queued", 1, 0, ["x"])
-    assert job["context"] == {"tenant_id": "default"}
+    assert job["context"] == {"tenant_id": "default", "request_id": response.headers["x-request-id"]}
 
 
 async def test_an_agent_is_asked_as_the_first_clients_ask_it(api: httpx.AsyncClient) -> None:
@@ -42,6 +42,7 @@ async def test_an_agent_is_asked_as_the_first_clients_ask_it(api: httpx.AsyncCli
         "agent_id": "support",
         "conversation_id": "talk-1",
         "collection_id": "docs",
+        "request_id": response.headers["x-request-id"],
     }
     assert "[1]" in job["result"]["answer"]
     sources = job["result"]["sources"]

@@ -254,7 +254,7 @@ async def test_seed_24_a_healthy_server_says_so_at_once(
     response = await api.get(f"{shared_server.url}/health")
 
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "checks": {"store": "ok"}}
+    assert response.json().items() >= {"status": "ok", "checks": {"store": "ok"}}.items()
     assert response.elapsed < timedelta(seconds=2)
 
 

@@ -33,7 +33,9 @@ from encola.adapters.http.answers import MAX_BYTES
 from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.http.transport import HttpTransport, build_transport
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
+from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.adapters.telemetry import ChildIds
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import ServiceCall, ServiceResult
@@ -59,7 +61,12 @@ def caller_to(
 ) -> Callable[[str], HttpServiceCaller]:
     def build(url: str) -> HttpServiceCaller:
         return HttpServiceCaller(
-            {"query": url}, transport, chance=lambda: 0.5, metrics=metrics, board=InMemoryCircuitBoard()
+            {"query": url},
+            transport,
+            chance=lambda: 0.5,
+            metrics=metrics,
+            board=InMemoryCircuitBoard(),
+            telemetry=ChildIds(SeededIds().random_hex),
         )
 
     return build
@@ -102,6 +109,9 @@ async def test_context_and_deadline_travel_in_headers(caller_to: Callable[[str],
         conversation_id="c-1",
         collection_id="docs",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        tracestate="x=1",
+        baggage="plan=a",
+        request_id="r-1",
     )
     async with FaultServer(reply(503), reply(200, FINE)) as server:
         await caller_to(server.url).call(a_call(context=context))
@@ -109,7 +119,11 @@ async def test_context_and_deadline_travel_in_headers(caller_to: Callable[[str],
 
     sent = [first[f"x-{name}-id"] for name in ("tenant", "agent", "conversation", "collection")]
     assert sent == ["acme", "a-1", "c-1", "docs"]
-    assert first["traceparent"] == context.traceparent
+    spans = [sent["traceparent"].split("-") for sent in (first, second)]
+    assert [span[1] for span in spans] == ["0af7651916cd43dd8448eb211c80319c"] * 2
+    assert len({span[2] for span in spans} | {"b7ad6b7169203331"}) == 3
+    assert [first[name] for name in ("tracestate", "baggage", "x-request-id")] == ["x=1", "plan=a", "r-1"]
+    assert first["x-operation"] == "rag_query"
     assert (first["x-attempt"], second["x-attempt"]) == ("1", "2")
     assert int(second["x-request-timeout-ms"]) < int(first["x-request-timeout-ms"]) <= 2000
 

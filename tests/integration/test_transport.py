@@ -15,7 +15,9 @@ from encola.adapters.http.aiohttp_transport import MOST_HEADER_BYTES, MOST_HEADE
 from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.http.transport import HttpTransport, build_transport
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
+from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.adapters.telemetry import ChildIds
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import ServiceCall
@@ -268,6 +270,7 @@ async def test_callers_that_are_cancelled_cost_nobody_else_a_place(
             chance=chance.random,
             metrics=InMemoryMetrics(),
             board=InMemoryCircuitBoard(),
+            telemetry=ChildIds(SeededIds().random_hex),
         )
 
         async def cancel_some() -> None:

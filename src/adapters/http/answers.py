@@ -1,6 +1,7 @@
 """Reading an answer, as far as it may be trusted: size, form, envelope."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import NoReturn, Self, cast
@@ -19,11 +20,18 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
+
+
 # Made once, for json.loads makes a new decoder whenever its options are not the default ones.
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+_decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """What one attempt brought: data, or a failure."""
 

@@ -7,6 +7,7 @@ from encola.adapters.http.answers import Answer
 from encola.adapters.http.failures import Again, Failure
 from encola.adapters.http.requests import PreparedRequest
 from encola.adapters.http.retry_budget import RetryBudget
+from encola.application.ports import CallTrace
 from encola.domain.service import CallMeta, ServiceCall, ServiceResult
 
 
@@ -16,6 +17,7 @@ class Course:
 
     call: ServiceCall
     request: PreparedRequest
+    trace: CallTrace
     now: Callable[[], float]
     started: float
     attempts: int = 0
@@ -68,5 +70,7 @@ class Course:
                 attempts=self.attempts,
                 elapsed_ms=round((self.now() - self.started) * 1000),
                 source="upstream" if self.attempts else "local",
+                request_id=self.call.context.request_id or "",
+                trace_id=self.trace.trace_id,
             ),
         )

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -23,10 +23,9 @@ _METHODS = _BODILESS | {"POST", "PUT", "PATCH", "DELETE"}
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
 # Made once, for json.dumps makes a new encoder whenever its options are not the default ones.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class PreparedRequest:
     """A request that can be sent again."""
 
@@ -42,10 +41,11 @@ class PreparedRequest:
             return self.repeatable
         return again is not Again.NEVER
 
-    def of_attempt(self, attempt: int, seconds_left: float) -> OutgoingRequest:
-        """Return the request of one attempt, which tells the service how long we shall wait."""
+    def of_attempt(self, attempt: int, seconds_left: float, trace: Mapping[str, str]) -> OutgoingRequest:
+        """Return the request of one attempt, which tells how long we shall wait, and its place in a trace."""
         milliseconds = max(int(seconds_left * 1000), 1)
-        fields = {**self.headers, "X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
+        numbered = {"X-Attempt": str(attempt), "X-Request-Timeout-Ms": str(milliseconds)}
+        fields = {**self.headers, **numbered, **trace}
         return OutgoingRequest(self.method, self.url, fields, self.content)
 
 
@@ -92,6 +92,7 @@ def _headers(
         # What we have not inflated cannot fill our memory.
         "Accept-Encoding": "identity",
         "User-Agent": "encola",
+        "X-Operation": call.operation.name,
         **_context_headers(call.context),
     }
     if has_body:
@@ -104,13 +105,13 @@ def _headers(
 
 
 def _context_headers(context: ExecutionContext) -> dict[str, str]:
-    trace = context.traceparent or ""
     headers = {
         "X-Tenant-ID": context.tenant_id,
         "X-Agent-ID": context.agent_id,
         "X-Conversation-ID": context.conversation_id,
         "X-Collection-ID": context.collection_id,
-        "traceparent": trace if _TRACEPARENT.fullmatch(trace) else None,
+        "X-Request-ID": context.request_id,
+        "baggage": context.baggage,
     }
     return {name: value for name, value in headers.items() if value is not None}
 

@@ -27,7 +27,14 @@ from encola.adapters.http.failures import (
 )
 from encola.adapters.http.guard import ServiceGuard, is_slow, outcome_of
 from encola.adapters.http.requests import prepare
-from encola.application.ports import CircuitBoard, CircuitNews, Metrics, ServiceCaller
+from encola.application.ports import (
+    CallAttempt,
+    CallTelemetry,
+    CircuitBoard,
+    CircuitNews,
+    Metrics,
+    ServiceCaller,
+)
 from encola.domain.service import ServiceCall, ServiceResult
 
 DRAIN_SECONDS = 5.0
@@ -53,12 +60,14 @@ class HttpServiceCaller(ServiceCaller):
         chance: Callable[[], float],
         metrics: Metrics,
         board: CircuitBoard,
+        telemetry: CallTelemetry,
         new_key: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._addresses = ServiceAddresses(services)
         self._transport = transport
         self._chance = chance
         self._metrics = metrics
+        self._telemetry = telemetry
         self._new_key = new_key
         self._guards = {
             name: ServiceGuard.of(name, now=time.monotonic, chance=chance, board=board, metrics=metrics)
@@ -78,7 +87,8 @@ class HttpServiceCaller(ServiceCaller):
     async def call(self, call: ServiceCall) -> ServiceResult:
         url = self._addresses.url(call.service, call.path)
         now = asyncio.get_running_loop().time
-        course = Course(call, prepare(call, url, self._new_key), now, started=now())
+        request = prepare(call, url, self._new_key)
+        course = Course(call, request, self._telemetry.begin(call, request.url), now, started=now())
         result = course.result(await self._run(course))
         self._observe(course, result)
         return result
@@ -162,22 +172,26 @@ class HttpServiceCaller(ServiceCaller):
             breaker.record(permit, outcome, slow=slow)
 
     async def _attempt(self, course: Course, began: float) -> Answer:
-        service = course.call.service
-        end = course.attempt_end(began)
+        service, end = course.call.service, course.attempt_end(began)
         limit = asyncio.timeout_at(end)
-        try:
-            async with limit:
-                return await self._exchange(course, course.end - began)
-        except httpx.RequestError as error:
-            return Answer(failure=broken(service, error))
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return Answer(failure=out_of_time(service, total=end >= course.end))
+        with course.trace.attempt(course.attempts) as span:
+            try:
+                async with limit:
+                    answer = await self._exchange(course, course.end - began, span)
+            except httpx.RequestError as error:
+                answer = Answer(failure=broken(service, error))
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                answer = Answer(failure=out_of_time(service, total=end >= course.end))
+            if answer.failure is not None:
+                span.error_type = answer.failure.error.code
+            return answer
 
-    async def _exchange(self, course: Course, seconds_left: float) -> Answer:
-        request = course.request.of_attempt(course.attempts, seconds_left)
+    async def _exchange(self, course: Course, seconds_left: float, span: CallAttempt) -> Answer:
+        request = course.request.of_attempt(course.attempts, seconds_left, span.headers)
         response = await self._transport.handle_async_request(request)
+        span.status = response.status_code
         try:
             return await read_answer(response, course.call.service, course.pass_output)
         finally:

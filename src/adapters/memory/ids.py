@@ -30,3 +30,6 @@ class SeededIds(Ids):
 
     def chance(self) -> float:
         return self._random.random()
+
+    def random_hex(self, digits: int) -> str:
+        return f"{self._random.randrange(1, 16**digits):0{digits}x}"

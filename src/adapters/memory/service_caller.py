@@ -88,4 +88,11 @@ def _failure(call: ServiceCall, code: str, message: str, status: int) -> Service
 
 
 def _meta(call: ServiceCall) -> CallMeta:
-    return CallMeta(service=call.service, operation=call.operation.name, attempts=1, elapsed_ms=0)
+    return CallMeta(
+        service=call.service,
+        operation=call.operation.name,
+        attempts=1,
+        elapsed_ms=0,
+        request_id=call.context.request_id or "",
+        trace_id=call.context.trace_id,
+    )

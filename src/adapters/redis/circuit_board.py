@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any, Final
 
 from encola.adapters.redis.circuit_words import CircuitWords, Untold, Word, milliseconds, spell
-from encola.adapters.redis.link import Argument, RedisLink
+from encola.adapters.redis.link import RedisLink
 from encola.adapters.redis.links import RedisLinks
 from encola.adapters.redis.scripts import Script
 from encola.adapters.redis.subscriber import RedisSubscriber
@@ -70,7 +70,7 @@ class RedisCircuitBoard(CircuitBoard):
     async def may_probe(self, service: str, seconds: float) -> bool:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                arguments: list[Argument] = [self._words.teller, milliseconds(seconds)]
+                arguments: list[str | int] = [self._words.teller, milliseconds(seconds)]
                 return bool(await self._link.script(_PROBE, [self._probes[service]], arguments))
         except (StoreUnavailable, TimeoutError):
             return True
@@ -92,7 +92,7 @@ class RedisCircuitBoard(CircuitBoard):
         kept = milliseconds(news.open_seconds or CLOSED_KEPT)
         # Until then everybody has heard that it is closed, and nobody asks for leave to probe.
         probe = milliseconds(news.open_seconds or SETTLED_SECONDS)
-        arguments: list[Argument] = [self._channel, spell(news, self._words.teller), kept, probe]
+        arguments: list[str | int] = [self._channel, spell(news, self._words.teller), kept, probe]
         self._words.told(untold, int(await self._link.script(_TELL, keys, arguments)))
         self._is_to_look.set()  # what others told in the meantime was not heard
 

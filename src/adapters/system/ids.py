@@ -45,6 +45,10 @@ class SystemIds(Ids):
     def chance(self) -> float:
         return self._random.random()
 
+    def random_hex(self, digits: int) -> str:
+        drawn = secrets.token_bytes(digits // 2)
+        return drawn.hex() if any(drawn) else self.random_hex(digits)
+
 
 def _following(latest: tuple[int, int], now: int) -> tuple[int, int]:
     """Return milliseconds and random bits beyond the latest: RFC 9562, 6.2, method 2.

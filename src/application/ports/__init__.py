@@ -8,6 +8,7 @@ about services and knows no tenants.
 """
 
 from encola.application.ports.cache import Cache, Cached, Marks
+from encola.application.ports.call_telemetry import CallAttempt, CallTelemetry, CallTrace
 from encola.application.ports.circuit_board import CircuitBoard, CircuitNews, HeardNews
 from encola.application.ports.clock import Clock
 from encola.application.ports.health_board import HealthBoard
@@ -29,6 +30,9 @@ __all__ = [
     "Announcement",
     "Cache",
     "Cached",
+    "CallAttempt",
+    "CallTelemetry",
+    "CallTrace",
     "CircuitBoard",
     "CircuitNews",
     "Clock",

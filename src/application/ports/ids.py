@@ -19,3 +19,7 @@ class Ids(Protocol):
     def chance(self) -> float:
         """Return a number uniform in [0, 1)."""
         ...
+
+    def random_hex(self, digits: int) -> str:
+        """Return so many random hexadecimal digits in lower case, an even number; never zeros only."""
+        ...

@@ -14,11 +14,12 @@ from encola.entrypoints.api.connection_notes import ConnectionNotes
 from encola.entrypoints.api.limits import BodyLimit
 from encola.entrypoints.api.openapi import install_openapi
 from encola.entrypoints.api.problems import install_problems
+from encola.entrypoints.request_ids import RequestIds
 from encola.entrypoints.runtime import Runtime
 from encola.entrypoints.use_cases import UseCases
 
 LOOPBACK_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
-EXPOSED = ["ETag", "Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied"]
+EXPOSED = ["ETag", "Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied", "X-Request-ID"]
 
 
 class Api:
@@ -28,7 +29,7 @@ class Api:
     first request starts the worker then.
     """
 
-    def __init__(self, app: FastAPI, runtime: Runtime, *, works: bool) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime, *, works: bool) -> None:
         self._app = app
         self._runtime = runtime
         self._works = works
@@ -72,7 +73,8 @@ def build_api(use_cases: UseCases, runtime: Runtime, extra_routes: Sequence[Base
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
-    return Api(app, runtime, works=app.state.works)
+    # Around everything, so that the answer to an error that nobody handled has its name too.
+    return Api(RequestIds(app, new_id=use_cases.new_request_id), runtime, works=app.state.works)
 
 
 @asynccontextmanager

@@ -27,6 +27,10 @@ CONTEXT = (
     _header("X-Agent-ID", "the agent in whose context the job runs", pattern=_NAME),
     _header("X-Conversation-ID", "the conversation that it belongs to", pattern=_NAME),
     _header("X-Collection-ID", "the collection that it works on", pattern=_NAME),
+    _header("X-Request-ID", "the name of this request; answered with, and given to one that has none"),
+    _header("traceparent", "the W3C trace that it belongs to"),
+    _header("tracestate", "what tracing systems say of it"),
+    _header("baggage", "W3C baggage; what `ENCOLA_BAGGAGE` names is carried on"),
 )
 KEY = _header("Idempotency-Key", "the same key, the same job, for 24 h", minLength=1, maxLength=255)
 PREFER = _header("Prefer", "`wait=5` waits so long for the end")

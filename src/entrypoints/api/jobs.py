@@ -68,7 +68,7 @@ async def execute_agent(
 ) -> Response:
     """Ask an agent; the answer comes as a job."""
     params = _agent_params(agent_id, body.input, body.collection_id, body.use_auto_federation)
-    context = _for_agent(context_of(request.headers), agent_id, body.collection_id)
+    context = _for_agent(context_of(request), agent_id, body.collection_id)
     return await _submit(
         request,
         Submission(
@@ -92,7 +92,7 @@ async def submit_job(request: Request, body: NewJob) -> Response:
         Submission(
             type=body.type,
             params=body.params,
-            context=context_of(request.headers),
+            context=context_of(request),
             queue=body.queue,
             priority=body.priority,
             delay=_seconds(body.delay),
@@ -197,7 +197,7 @@ async def enqueue_agent(request: Request, response: Response, body: EnqueueAgent
     submission = Submission(
         type="agent_execution",
         params=_agent_params(body.agent_id, body.input_text, body.collection_id, body.use_auto_federation),
-        context=_for_agent(context_of(request.headers), body.agent_id, body.collection_id),
+        context=_for_agent(context_of(request), body.agent_id, body.collection_id),
         priority=body.priority,
         idempotency_key=idempotency_key(request),
     )

@@ -1,7 +1,5 @@
 """Who asks, and in which context."""
 
-import re
-from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -9,15 +7,10 @@ from fastapi import Header, Request
 from starlette.requests import HTTPConnection
 
 from encola.domain.context import DEFAULT_TENANT, ExecutionContext, TenantId, parse_tenant, present
+from encola.entrypoints.context_headers import context_fields, first_of_each
+from encola.entrypoints.request_ids import request_id_of
 from encola.entrypoints.use_cases import UseCases
 
-_HEADERS = {
-    "tenant_id": "x-tenant-id",
-    "agent_id": "x-agent-id",
-    "conversation_id": "x-conversation-id",
-    "collection_id": "x-collection-id",
-    "traceparent": "traceparent",
-}
 # Said here, checked by the domain: browsers send `null` and the like, which mean nothing.
 TenantHeader = Annotated[
     str | None,
@@ -26,7 +19,6 @@ TenantHeader = Annotated[
         json_schema_extra={"pattern": "^[A-Za-z0-9._@-]{0,64}$"},
     ),
 ]
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 FOREIGN_ORIGIN = "Pages of this origin are not allowed here; see ENCOLA_ALLOWED_ORIGINS."
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -38,18 +30,16 @@ def use_cases_of(connection: HTTPConnection) -> UseCases:
     return found
 
 
-def context_of(headers: Mapping[str, str]) -> ExecutionContext:
+def context_of(request: Request) -> ExecutionContext:
     """Return the context that the headers name; the tenant is ``default`` when they name none.
 
     :raises InvalidContext: an identifier is outside the grammar
     """
+    scope = request.scope
     # Each look-up of the framework's walks over all headers; the first of one name counts.
-    sent = dict(reversed(list(headers.items())))
-    values = {name: present(sent.get(header)) for name, header in _HEADERS.items()}
-    values["tenant_id"] = values["tenant_id"] or DEFAULT_TENANT
-    if values["traceparent"] and not _TRACEPARENT.fullmatch(values["traceparent"]):
-        values["traceparent"] = None  # an unreadable trace is ignored, as W3C Trace Context asks
-    return ExecutionContext.from_mapping(values)
+    fields = context_fields(scope, first_of_each(scope), use_cases_of(request).settings.baggage)
+    fields["tenant_id"] = fields["tenant_id"] or DEFAULT_TENANT
+    return ExecutionContext.from_mapping({**fields, "request_id": request_id_of(scope)})
 
 
 async def request_tenant(

@@ -5,6 +5,7 @@ Adapters that share a database are tested together, through :class:`~encola.test
 """
 
 from encola.testing.contracts.cache import CacheContract
+from encola.testing.contracts.call_telemetry import CallTelemetryContract
 from encola.testing.contracts.circuit_board import CircuitBoardContract
 from encola.testing.contracts.clock import ClockContract
 from encola.testing.contracts.health_board import HealthBoardContract
@@ -24,6 +25,7 @@ from encola.testing.contracts.work_board import WorkBoardContract
 
 __all__ = [
     "CacheContract",
+    "CallTelemetryContract",
     "CircuitBoardContract",
     "ClockContract",
     "HealthBoardContract",

@@ -1,5 +1,6 @@
 """What every source of ids promises."""
 
+import re
 import statistics
 import uuid
 from itertools import pairwise
@@ -48,3 +49,13 @@ class IdsContract:
         assert all(0 <= chance < 1 for chance in drawn)
         assert 0.4 < statistics.fmean(drawn) < 0.6
         assert min(drawn) < 0.1 < 0.9 < max(drawn)
+
+    @pytest.mark.parametrize("digits", [16, 32])
+    def test_random_digits_are_as_many_as_asked_for_and_rarely_the_same(self, ids: Ids, digits: int) -> None:
+        drawn = [ids.random_hex(digits) for _ in range(2_000)]
+
+        assert all(re.fullmatch(f"[0-9a-f]{{{digits}}}", text) for text in drawn)
+        assert len(set(drawn)) == 2_000
+
+    def test_random_digits_are_never_zeros_only(self, ids: Ids) -> None:
+        assert "00" not in {ids.random_hex(2) for _ in range(10_000)}

@@ -273,3 +273,19 @@ async def test_another_tenant_asks_for_itself(house: House) -> None:
 
     assert len(house.caller.calls) == 2
     assert (ours.meta.source, theirs.meta.source) == ("upstream", "upstream")
+
+
+async def test_answers_are_forgotten_by_the_tags_of_the_operation_the_call_and_what_it_invalidates(
+    house: House,
+) -> None:
+    with running_in(HERE):
+        for tag in ("collection:c", "mine"):
+            await ask(house, cache_tags=["mine"])
+            count = len(house.caller.calls)
+            await house.call_service.invalidate("other", tenant_id="acme")
+            assert (await ask(house)).meta.source == "l1"
+            await house.call_service.invalidate(tag)
+            assert (await ask(house, cache_tags=["mine"])).data == count + 1
+        await ask(house, operation_type="queue_job_list")
+        await house.call_service("agent/nothing", operation_type="queue_job_cancel")
+        assert (await ask(house, operation_type="queue_job_list")).meta.source == "upstream"

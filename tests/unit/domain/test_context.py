@@ -9,6 +9,8 @@ from encola.domain.errors import InvalidContext
 from encola.testing.builders import ACME, an_id
 from encola.testing.strategies import contexts, tenants
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 
 @given(tenants())
 def test_a_tenant_within_the_grammar_is_taken(tenant: TenantId) -> None:
@@ -36,6 +38,48 @@ def test_a_name_outside_the_grammar_is_refused_and_named(name: str, text: str) -
 def test_a_context_comes_back_from_its_mapping(context: ExecutionContext) -> None:
     assert ExecutionContext.from_mapping(context.as_mapping()) == context
     assert None not in context.as_mapping().values()
+
+
+def test_a_context_that_was_stored_before_requests_had_names_is_one_still() -> None:
+    stored = {"tenant_id": "acme", "agent_id": "a", "traceparent": TRACE}
+    context = ExecutionContext.from_mapping(stored)
+
+    assert context == ExecutionContext(tenant_id=ACME, agent_id="a", traceparent=TRACE)
+    assert context.as_mapping() == stored
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"traceparent": "t"}, {}),
+        ({"traceparent": "", "request_id": ""}, {}),
+        ({"traceparent": TRACE, "tracestate": "x=1"}, {"traceparent": TRACE, "tracestate": "x=1"}),
+        ({"traceparent": "t", "tracestate": "x=1"}, {}),
+        ({"tracestate": "x=1"}, {}),
+        ({"traceparent": TRACE, "tracestate": "X"}, {"traceparent": TRACE}),
+        ({"baggage": "a=b, bad, c=d"}, {"baggage": "a=b,c=d"}),
+        ({"baggage": "bad"}, {}),
+        ({"request_id": "r:1@x"}, {"request_id": "r:1@x"}),
+        ({"request_id": "a\r\nX-Tenant-ID: b"}, {}),
+        ({"request_id": "r" * 129}, {}),
+    ],
+)
+def test_what_only_helps_to_find_work_is_dropped_when_it_cannot_be_read(
+    given: dict[str, str], kept: dict[str, str]
+) -> None:
+    context = ExecutionContext.from_mapping({"tenant_id": "acme", **given})
+
+    assert context.as_mapping() == {"tenant_id": "acme", **kept}
+
+
+@given(st.dictionaries(st.sampled_from(["traceparent", "tracestate", "baggage", "request_id"]), st.text()))
+def test_nothing_that_a_context_passes_on_can_begin_a_header(fields: dict[str, str]) -> None:
+    context = ExecutionContext.from_mapping({"tenant_id": "acme", **fields})
+
+    for value in context.as_mapping().values():
+        assert value
+        assert value.isascii()
+        assert not {"\r", "\n", "\0"} & set(value)
 
 
 def test_names_that_nobody_knows_are_left_out_of_a_context() -> None:

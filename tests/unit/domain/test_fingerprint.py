@@ -18,7 +18,7 @@ from encola.domain.errors import InvalidContext, NotJson
 from encola.domain.fingerprint import canonical_json, digest, fingerprint
 from encola.domain.json_value import JSON, MAX_DEPTH, MAX_SAFE_INTEGER, check_json
 from encola.testing.builders import ACME, GLOBEX
-from encola.testing.strategies import contexts, json_values, tenants
+from encola.testing.strategies import contexts, json_values, tenants, traceparents
 
 HERE = ExecutionContext(tenant_id=ACME)
 
@@ -120,9 +120,10 @@ def test_tenants_never_share_a_fingerprint(one: TenantId, other: TenantId, param
     assert len(prints) == len({one, other})
 
 
-@given(contexts(), st.text(max_size=10))
+@given(contexts(), traceparents())
 def test_the_trace_is_left_out(context: ExecutionContext, trace: str) -> None:
-    traced = ExecutionContext.from_mapping({**context.as_mapping(), "traceparent": trace})
+    named = {"traceparent": trace, "tracestate": "x=1", "baggage": "a=b", "request_id": "another"}
+    traced = ExecutionContext.from_mapping({**context.as_mapping(), **named})
 
     assert fingerprint("t", {}, traced) == fingerprint("t", {}, context)
 

@@ -49,8 +49,9 @@ async def order(
     tenant: str = "acme",
     method: str = "POST",
     path: str = "/orders",
+    **more: str,
 ) -> httpx.Response:
-    headers = {"X-Tenant-ID": tenant} | ({"Idempotency-Key": key} if key else {})
+    headers = {"X-Tenant-ID": tenant} | ({"Idempotency-Key": key} if key else {}) | more
     transport = httpx.ASGITransport(shop.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
         return await client.request(method, path, content=body, headers=headers)
@@ -139,4 +140,29 @@ async def test_after_its_time_a_key_is_new(shop: Shop) -> None:
     await shop.clock.advance(timedelta(minutes=30))
     await order(shop)
 
+    assert shop.effects == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"X-Operation": "queue_job_create"}, 300),
+        ({"X-Operation": "batch_job"}, 1800),
+        ({"X-Operation": "agent_execution_queue"}, 30),
+        ({"X-Operation": "agent_execution_queue", "X-Request-Timeout-Ms": "90000"}, 90),
+        ({"X-Operation": "queue_job_create", "X-Request-Timeout-Ms": "soon"}, 300),
+        ({"X-Operation": "nobody_knows"}, 1800),
+        ({}, 1800),
+    ],
+)
+async def test_an_answer_is_kept_as_long_as_its_operation_says_and_may_be_repeated(
+    shop: Shop, headers: dict[str, str], seconds: int
+) -> None:
+    await order(shop, **headers)
+    await shop.clock.advance(timedelta(seconds=seconds - 1))
+    await order(shop, **headers)
+    assert shop.effects == 1
+
+    await shop.clock.advance(timedelta(seconds=1))
+    await order(shop, **headers)
     assert shop.effects == 2

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ class Service:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
+        self.numbers = itertools.count(1)
         self.begun = 0
         self.ended = 0
         self.may_end = asyncio.Event()
@@ -25,6 +27,8 @@ class Service:
             Starlette(routes=[Route("/", self.say, methods=["GET", "POST"]), Route("/hang", self.hang)]),
             clock=self.clock,
             most_under_way=2,
+            baggage=["region", "plan"],
+            new_id=lambda: f"new-{next(self.numbers)}",
         )
 
     async def say(self, request: Request) -> JSONResponse:
@@ -59,16 +63,85 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
 
 
 async def test_context_and_deadline_are_those_of_the_caller(service: Service) -> None:
-    response = await asked(
-        service, **{"X-Tenant-ID": "acme", "X-Agent-ID": "a", "X-Request-Timeout-Ms": "1500"}
-    )
+    headers = {"X-Tenant-ID": "acme", "X-Agent-ID": "a", "X-Request-ID": "r-1"}
+    response = await asked(service, **headers, **{"X-Request-Timeout-Ms": "1500"})
 
-    assert response.json() == {"context": {"tenant_id": "acme", "agent_id": "a"}, "left": 1.5}
+    context = {"tenant_id": "acme", "agent_id": "a", "request_id": "r-1"}
+    assert response.json() == {"context": context, "left": 1.5}
     assert (current_context(), current_deadline()) == (None, None)
 
 
 async def test_a_request_that_brings_nothing_is_handled_as_ever(service: Service) -> None:
     assert (await asked(service)).json() == {"context": None, "left": None}
+
+
+async def test_the_trace_and_the_baggage_that_is_let_in_are_taken_up(service: Service) -> None:
+    trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "x=1,y=2"}
+    baggage = "user=ana, region=eu;ttl=1,secret=x,plan=a%20b"
+    response = await asked(service, **{"X-Tenant-ID": "acme", "baggage": baggage}, **trace)
+
+    context = response.json()["context"]
+    assert context == {
+        "tenant_id": "acme",
+        "request_id": "new-1",
+        "baggage": "region=eu;ttl=1,plan=a%20b",
+        **trace,
+    }
+
+
+async def test_lists_may_come_in_several_headers(service: Service) -> None:
+    headers = [
+        ("X-Tenant-ID", "acme"),
+        ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"),
+        ("tracestate", "x=1"),
+        ("baggage", "region=eu"),
+        ("tracestate", "y=2"),
+        ("baggage", "plan=a"),
+    ]
+    transport = httpx.ASGITransport(service.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
+        context = (await client.get("/", headers=headers)).json()["context"]
+
+    assert (context["tracestate"], context["baggage"]) == ("x=1,y=2", "region=eu,plan=a")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"traceparent": "00-zz-1", "tracestate": "x=1"},
+        {"traceparent": f"00-{'0' * 32}-{'b' * 16}-01"},
+        {"tracestate": "x=1"},
+        {"traceparent": "null", "baggage": "undefined"},
+        {"baggage": "=;,,"},
+        {"X-Request-ID": "a b"},
+        {"X-Request-ID": "x" * 129},
+    ],
+)
+async def test_what_cannot_be_read_of_a_trace_is_dropped_and_never_refused(
+    service: Service, headers: dict[str, str]
+) -> None:
+    response = await asked(service, **{"X-Tenant-ID": "acme"}, **headers)
+
+    assert response.json()["context"] == {"tenant_id": "acme", "request_id": "new-1"}
+
+
+async def test_every_answer_says_which_request_it_belongs_to(service: Service) -> None:
+    named = {"X-Request-ID": "mine"}
+    answers = [
+        await asked(service, **named),
+        await asked(service, **named, **{"X-Tenant-ID": "a b"}),
+        await asked(service, **named, **{"X-Request-Timeout-Ms": "0"}),
+        await asked(service, "/nowhere", **named),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 422, 504, 404]
+    assert [answer.headers.get_list("x-request-id") for answer in answers] == [["mine"]] * 4
+
+
+async def test_requests_without_a_name_get_names_of_their_own(service: Service) -> None:
+    names = [(await asked(service)).headers["x-request-id"] for _ in range(2)]
+
+    assert names == ["new-1", "new-2"]
 
 
 async def test_a_name_outside_the_grammar_is_refused(service: Service) -> None:

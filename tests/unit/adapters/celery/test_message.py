@@ -57,6 +57,9 @@ def test_operators_see_whose_job_it_is() -> None:
         "conversation_id": "talk-2",
         "collection_id": "docs@3",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "rojo=00f067aa0ba902b7",
+        "baggage": "plan=a%20b",
+        "request_id": "req-4",
     }
 
 

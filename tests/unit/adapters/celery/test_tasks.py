@@ -14,7 +14,14 @@ from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.errors import InvalidContext, JobFailed
 from encola.domain.json_value import JSON
 
-ACME = ExecutionContext(tenant_id=TenantId("acme"), agent_id="a1")
+ACME = ExecutionContext(
+    tenant_id=TenantId("acme"),
+    agent_id="a1",
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    tracestate="x=1",
+    baggage="plan=a%20b",
+    request_id="r-1",
+)
 GLOBEX = ExecutionContext(tenant_id=TenantId("globex"))
 
 
@@ -194,7 +201,17 @@ def test_a_context_travels_with_the_message() -> None:
     with start_worker(app, pool="solo", perform_ping_check=False, queues=["agent_tasks"]):
         result = execute.apply_async_with_context(ACME).get(timeout=10)
 
-    assert result == [{"tenant_id": "acme", "agent_id": "a1"}, True]
+    assert result == [ACME.as_mapping(), True]
+
+
+def test_a_sender_from_before_requests_had_names_is_understood(app: Celery) -> None:
+    @create_context_task(app, "agent_tasks")
+    def execute(ctx: Any) -> Any:
+        return ctx
+
+    headers = {"tenant_id": "acme", "traceparent": "00-nonsense", "request_id": "not a name"}
+
+    assert execute.apply_async(headers=headers).get() == ExecutionContext(tenant_id=TenantId("acme"))
 
 
 def test_a_context_task_that_is_called_runs_in_the_callers_context(app: Celery) -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
+from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.adapters.telemetry import ChildIds
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import ServiceCall, ServiceResult
@@ -37,14 +39,14 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class _JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes at once."""
+    """An event loop whose time passes at once, and only while everybody waits."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        return super().time() + self._jumping.jumped
+        return self._jumping.jumped
 
 
 def run_without_waiting(work: Coroutine[Any, Any, ServiceResult]) -> ServiceResult:
@@ -92,6 +94,7 @@ async def called(service: Service, repeat: Repeat, attempts: int, chance: float)
         chance=lambda: chance,
         metrics=InMemoryMetrics(),
         board=InMemoryCircuitBoard(),
+        telemetry=ChildIds(SeededIds().random_hex),
     )
     began = asyncio.get_running_loop().time()
     result = await caller.call(

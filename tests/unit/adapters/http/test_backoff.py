@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encola.adapters.http.backoff import FIRST, FIRST_WHEN_THROTTLED, LONGEST, retry_after, wait_before_next
+from encola.adapters.http.backoff import (
+    FIRST,
+    FIRST_WHEN_THROTTLED,
+    LONGEST,
+    MOST_PATIENCE,
+    retry_after,
+    wait_before_next,
+)
 from encola.domain.service import ServiceError
 
 UNAVAILABLE = ServiceError(code="upstream_unavailable", message="")
@@ -27,6 +34,18 @@ def test_what_the_service_asks_for_is_the_least() -> None:
     error = ServiceError(code="upstream_unavailable", message="", retry_after=3.0)
 
     assert wait_before_next(1, error, 0.9) == 3.0
+
+
+@given(st.integers(1, 100), st.floats(0, 1, exclude_max=True), st.none() | st.floats(0, 1e9, allow_nan=False))
+def test_what_the_service_asks_for_adds_five_seconds_at_most(
+    attempt: int, chance: float, asked: float | None
+) -> None:
+    error = ServiceError(code="upstream_unavailable", message="", retry_after=asked)
+    backoff = wait_before_next(attempt, UNAVAILABLE, chance)
+    wait = wait_before_next(attempt, error, chance)
+
+    assert backoff <= wait <= backoff + MOST_PATIENCE
+    assert wait >= min(asked or 0.0, MOST_PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 
 from encola.adapters.http.service_caller import HttpServiceCaller
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
+from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.adapters.telemetry import ChildIds
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import ServiceCall, ServiceResult
@@ -45,6 +47,7 @@ def caller(service: Service) -> HttpServiceCaller:
         chance=lambda: 0.0,
         metrics=InMemoryMetrics(),
         board=InMemoryCircuitBoard(),
+        telemetry=ChildIds(SeededIds().random_hex),
     )
 
 
@@ -139,6 +142,23 @@ async def test_too_many_calls_know_it_at_once_and_another_tenant_is_the_next(
     for task in under_way:
         task.cancel()
     await asyncio.gather(*under_way, return_exceptions=True)
+    assert (await caller.call(a_call())).success
+
+
+async def test_callers_that_leave_are_cancelled_and_say_nothing_of_the_service(
+    caller: HttpServiceCaller, service: Service
+) -> None:
+    service.hangs = True
+    under_way = [asyncio.create_task(caller.call(a_call())) for _ in range(60)]
+    async with asyncio.timeout(10):
+        while service.requests < 60:  # noqa: ASYNC110 - the service is a plain function
+            await asyncio.sleep(0)
+    for task in under_way:
+        task.cancel()
+    await asyncio.wait(under_way)
+    service.hangs = False
+
+    assert all(task.cancelled() for task in under_way)
     assert (await caller.call(a_call())).success
 
 

@@ -1,0 +1,1 @@
+"""``call_service`` beside what else calls services over HTTP."""
