@@ -7,8 +7,12 @@ import pytest
 from encola.application.ports import CircuitBoard, CircuitNews
 from encola.testing.contracts import steps
 
-OPENED = CircuitNews("history", 5.0)
+OPENED = CircuitNews("history", 5.0, windows=3)
 CLOSED = CircuitNews("history", 0.0)
+SHORT = 0.2
+LONG = 60.0
+
+Boards = tuple[CircuitBoard, CircuitBoard]
 
 
 class Listener:
@@ -42,13 +46,11 @@ class CircuitBoardContract:
     """
 
     @pytest.fixture
-    def boards(self) -> tuple[CircuitBoard, CircuitBoard]:
+    def boards(self) -> Boards:
         """Return the boards of two processes."""
         raise NotImplementedError("return two boards")
 
-    async def test_the_other_hears_what_one_tells_and_one_does_not(
-        self, boards: tuple[CircuitBoard, CircuitBoard]
-    ) -> None:
+    async def test_the_other_hears_what_one_tells_and_one_does_not(self, boards: Boards) -> None:
         one, other = boards
         own, others = Listener(one), Listener(other)
         one.tell(OPENED)
@@ -58,23 +60,68 @@ class CircuitBoardContract:
         other.tell(CircuitNews("query", 1.0))
         await own.hears(CircuitNews("query", 1.0))
 
-        assert 0 < opened.open_seconds <= 5.0
+        assert 0 < opened.open_seconds <= OPENED.open_seconds
+        assert opened.windows == OPENED.windows
         assert {news.service for news in own.heard} == {"query"}
 
-    async def test_one_of_all_may_probe_until_its_time_is_over(
-        self, boards: tuple[CircuitBoard, CircuitBoard]
-    ) -> None:
+    async def test_what_was_told_last_is_heard_last(self, boards: Boards) -> None:
+        one, other = boards
+        others = Listener(other)
+        for seconds in (5.0, 0.0, 4.0, 0.0):
+            one.tell(CircuitNews("history", seconds))
+        one.tell(CircuitNews("query", 0.0))
+        await others.hears(CLOSED)
+        await others.hears(CircuitNews("query", 0.0))
+
+        assert [news for news in others.heard if news.service == "history"][-1] == CLOSED
+
+    async def test_one_of_all_may_probe_and_that_one_again(self, boards: Boards) -> None:
         one, other = boards
 
-        assert await one.may_probe("history", 0.2)
-        assert await one.may_probe("history", 0.2)
-        assert not await other.may_probe("history", 0.2)
-        assert await other.may_probe("query", 0.2)
-        await asyncio.sleep(0.25)
-        assert await other.may_probe("history", 5.0)
-        assert not await one.may_probe("history", 5.0)
+        assert await one.may_probe("history", LONG)
+        assert await one.may_probe("history", LONG)
+        assert not await other.may_probe("history", LONG)
+        assert await other.may_probe("query", LONG)
+        assert not await one.may_probe("query", LONG)
 
-    async def test_of_many_that_ask_at_once_one_may(self, boards: tuple[CircuitBoard, CircuitBoard]) -> None:
-        answers = await asyncio.gather(*(board.may_probe("history", 5.0) for board in boards))
+    async def test_of_many_that_ask_at_once_one_may(self, boards: Boards) -> None:
+        answers = await asyncio.gather(*(board.may_probe("history", LONG) for board in boards))
 
         assert sorted(answers) == [False, True]
+
+    async def test_another_may_probe_when_the_time_is_over(self, boards: Boards) -> None:
+        one, other = boards
+        await one.may_probe("history", SHORT)
+        await _until_may_probe(other)
+
+        assert not await one.may_probe("history", LONG)
+
+    async def test_who_may_probe_again_has_the_whole_time_again(self, boards: Boards) -> None:
+        one, other = boards
+        await one.may_probe("history", SHORT)
+        await one.may_probe("history", LONG)
+        await asyncio.sleep(1.5 * SHORT)
+
+        assert not await other.may_probe("history", LONG)
+
+    async def test_news_give_nobody_more_time_to_probe(self, boards: Boards) -> None:
+        one, other = boards
+        others = Listener(other)
+        await one.may_probe("history", SHORT)
+        one.tell(CircuitNews("history", LONG))
+        await others.hears(OPENED)
+
+        await _until_may_probe(other)
+
+    async def test_another_may_probe_soon_after_it_was_told_to_be_closed(self, boards: Boards) -> None:
+        one, other = boards
+        await one.may_probe("history", LONG)
+        one.tell(CLOSED)
+
+        await _until_may_probe(other)
+
+
+async def _until_may_probe(board: CircuitBoard) -> None:
+    async with asyncio.timeout(steps.PATIENCE):
+        while not await board.may_probe("history", LONG):  # noqa: ASYNC110 - nobody tells when it is over
+            await asyncio.sleep(SHORT / 10)

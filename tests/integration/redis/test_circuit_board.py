@@ -1,10 +1,8 @@
-"""Breakers of several processes over a real Redis."""
+"""News of circuits over a real Redis."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,23 @@ from encola.testing.contracts import CircuitBoardContract
 from encola.testing.contracts.circuit_board import CLOSED, OPENED, Listener
 from encola.testing.servers import RedisServer
 
-PATIENCE = 30.0
 SERVICES = ("history", "query")
-PROCESS = Path(__file__).parent / "breaker_process.py"
-SHORTEST_WINDOW = 0.8
-STALL = 0.005
+CHANNEL = "encola:{0}::circuits"
+KEPT = "encola:{0}::circuit:history"
+FAR_AHEAD = 4_000_000_000_000_000
+"""A number that a word gets in the year 2096."""
+
+
+PATIENCE = 30.0
+ROUNDS = 15
+HEARTBEAT = 0.001
+MOST_STALLED = 0.005
 
 
 @asynccontextmanager
-async def a_board(url: str) -> AsyncIterator[RedisCircuitBoard]:
+async def a_board(url: str, shards: int = 1) -> AsyncIterator[RedisCircuitBoard]:
     """Open a board with connections of its own, as another process would have."""
-    links = RedisLinks(url)
+    links = RedisLinks(url, shards)
     board = RedisCircuitBoard(links, SERVICES)
     await links.open()
     board.open()
@@ -51,25 +55,90 @@ class TestRedisCircuitBoard(CircuitBoardContract):
             yield one, other
 
 
-async def test_who_comes_later_finds_the_latest_word(redis_url: str) -> None:
-    async with a_board(redis_url) as one:
-        one.tell(CircuitNews("history", 60.0))
+async def test_who_comes_later_finds_what_still_holds(redis_url: str) -> None:
+    async with a_board(redis_url) as one, a_board(redis_url) as witness:
+        heard = Listener(witness)
+        one.tell(CircuitNews("history", 60.0, windows=4))
+        await heard.hears(OPENED)
         async with a_board(redis_url) as other:
             late = await Listener(other).hears(OPENED)
 
     assert 0 < late.open_seconds <= 60.0
+    assert late.windows == 4
 
 
-async def test_what_nobody_can_read_is_dropped(redis_url: str) -> None:
+async def test_what_was_said_to_nobody_is_found_by_looking(redis_url: str) -> None:
+    async with a_board(redis_url) as one:
+        heard = Listener(one)
+        one.tell(CircuitNews("query", 0.0))
+        with Redis.from_url(redis_url) as client:
+            client.set(KEPT, f"{FAR_AHEAD} z history 60000 2", px=60_000)
+        news = await heard.hears(OPENED)
+
+    assert news == CircuitNews("history", 60.0, windows=2)
+
+
+async def test_what_is_only_said_is_heard(redis_url: str) -> None:
+    async with a_board(redis_url) as one:
+        heard = Listener(one)
+        with Redis.from_url(redis_url) as client:
+            async with asyncio.timeout(PATIENCE):
+                while not heard.heard:
+                    client.publish(CHANNEL, f"{FAR_AHEAD} z history 60000 2")
+                    await asyncio.sleep(0.02)
+
+    assert heard.heard == [CircuitNews("history", 60.0, windows=2)]
+
+
+async def test_a_clock_that_was_set_back_makes_no_word_old(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as client:
+        client.set(KEPT, f"{FAR_AHEAD} z history 60000 2", px=60_000)
+    async with a_board(redis_url) as one, a_board(redis_url) as other:
+        heard, others = Listener(one), Listener(other)
+        await heard.hears(OPENED)
+        await others.hears(OPENED)
+        one.tell(CLOSED)
+
+        assert await others.hears(CLOSED) == CLOSED
+
+
+async def test_all_shards_have_one_board(redis_url: str) -> None:
+    async with a_board(redis_url, shards=1) as one, a_board(redis_url, shards=3) as other:
+        others = Listener(other)
+        one.tell(OPENED)
+
+        assert (await others.hears(OPENED)).windows == OPENED.windows
+
+
+async def test_what_is_no_word_is_dropped(redis_url: str) -> None:
     async with a_board(redis_url) as one, a_board(redis_url) as other:
         others = Listener(other)
         with Redis.from_url(redis_url) as client:
-            for data in (b"", b"history", b"history x y", b"\xff 1 2", b"nobody 5000 z-1"):
-                client.publish("encola:{0}::circuits", data)
+            for data in (b"", b"history", b"1 z history x 1", b"\xff z history 5 1", b"1 z nobody 5000 1"):
+                client.publish(CHANNEL, data)
+            client.set(KEPT, "what another version may keep")
+            client.set(KEPT.replace("history", "query"), f"{FAR_AHEAD} z query 0 1")
+        await others.hears(CircuitNews("query", 0.0))
         one.tell(CLOSED)
         await others.hears(CLOSED)
 
-    assert {news.service for news in others.heard} == {"history"}
+    assert {news.service for news in others.heard} == {"history", "query"}
+
+
+async def test_what_is_kept_ends_by_itself(redis_url: str) -> None:
+    async with a_board(redis_url) as one, a_board(redis_url) as other:
+        others = Listener(other)
+        for news in (CircuitNews("history", 30.0), CircuitNews("query", 0.0)):
+            one.tell(news)
+            await others.hears(news)
+        await one.may_probe("history", 5.0)
+        with Redis.from_url(redis_url) as client:
+            lives = {key.decode().rpartition("::")[2]: client.pttl(key) for key in client.scan_iter()}
+
+    assert set(lives) == {"circuit:history", "circuit:query", "circuit-probe:history"}
+    assert 0 < lives["circuit:history"] <= 30_000
+    assert 60_000 < lives["circuit:query"] <= 120_000
+    assert 0 < lives["circuit-probe:history"] <= 5_000
 
 
 async def test_without_redis_every_process_decides_for_itself_and_nobody_waits(server: RedisServer) -> None:
@@ -84,26 +153,55 @@ async def test_without_redis_every_process_decides_for_itself_and_nobody_waits(s
                 server.resume()
 
 
-async def test_news_come_again_when_redis_is_back(server: RedisServer) -> None:
+async def test_what_could_not_be_told_is_told_when_redis_is_back_and_wins_over_what_is_older(
+    server: RedisServer,
+) -> None:
+    async with a_board(server.url) as one, a_board(server.url) as other:
+        own, others = Listener(one), Listener(other)
+        other.tell(CLOSED)
+        await own.hears(CLOSED)
+        own.heard.clear()
+        await asyncio.to_thread(server.kill)
+        one.tell(CircuitNews("history", 60.0, windows=2))
+        await asyncio.to_thread(server.start)
+        news = await others.hears(OPENED)
+
+    assert news.windows == 2
+    assert 0 < news.open_seconds <= 60.0
+    assert own.heard == []
+
+
+async def test_what_another_redis_numbers_lower_is_heard(server: RedisServer) -> None:
     async with a_board(server.url) as one, a_board(server.url) as other:
         others = Listener(other)
-        await asyncio.to_thread(server.kill)
+        with Redis.from_url(server.url) as client:
+            client.set(KEPT, f"{FAR_AHEAD} z history 60000 2")
+        await others.hears(OPENED)
+        await asyncio.to_thread(server.wipe)
         await asyncio.to_thread(server.start)
-        async with asyncio.timeout(PATIENCE):
-            while not others.heard:
-                one.tell(OPENED)
-                await asyncio.sleep(0.1)
+        one.tell(CLOSED)
 
-    assert others.heard[0].service == "history"
+        assert await others.hears(CLOSED) == CLOSED
+
+
+async def test_a_process_may_start_before_redis(server: RedisServer) -> None:
+    server.stop()
+    async with a_board(server.url) as one, a_board(server.url) as other:
+        others = Listener(other)
+        one.tell(CLOSED)
+        await asyncio.to_thread(server.start)
+
+        assert await others.hears(CLOSED) == CLOSED
 
 
 async def test_a_redis_that_answers_nothing_does_not_hold_up_the_event_loop(server: RedisServer) -> None:
+    """In the best of some rounds, as another process may have had the processor in the others."""
+    stalls: list[float] = []
     async with a_board(server.url) as board:
-        stalls = [await _longest_stall(board, server)]
-        while min(stalls) > STALL and len(stalls) < 10:  # the machine has other things to do, too
+        while len(stalls) < ROUNDS and min(stalls, default=1.0) > MOST_STALLED:
             stalls.append(await _longest_stall(board, server))
 
-    assert min(stalls) <= STALL
+    assert min(stalls) <= MOST_STALLED, stalls
 
 
 async def _longest_stall(board: RedisCircuitBoard, server: RedisServer) -> float:
@@ -114,74 +212,7 @@ async def _longest_stall(board: RedisCircuitBoard, server: RedisServer) -> float
     probe = asyncio.create_task(board.may_probe("history", 0.001))
     longest, end = 0.0, loop.time() + 0.35
     while (before := loop.time()) < end:
-        await asyncio.sleep(0)
-        longest = max(longest, loop.time() - before)
+        await asyncio.sleep(HEARTBEAT)
+        longest = max(longest, loop.time() - before - HEARTBEAT)
     await probe
     return longest
-
-
-@dataclass
-class Upstream:
-    """A service that four processes call, which may be well or not."""
-
-    is_well: bool = True
-    callers: set[int] = field(default_factory=set)
-    calls: int = 0
-    probes: list[float] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = await reader.readline()
-        if asked == b"probe\n":
-            self.probes.append(asyncio.get_running_loop().time())
-        else:
-            self.calls += 1
-        await asyncio.sleep(0.02)
-        writer.write(b"fine\n" if self.is_well else b"ill\n")
-        writer.close()
-
-
-@asynccontextmanager
-async def a_process(url: str, port: int) -> AsyncIterator[None]:
-    process = await asyncio.create_subprocess_exec(sys.executable, str(PROCESS), url, str(port))
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, "it did not come to pass in time"
-        await asyncio.sleep(0.01)
-
-
-async def still(upstream: Upstream) -> None:
-    """Wait until nobody has called for half a second, as when all circuits are open."""
-    before = -1
-    while before != upstream.calls:
-        before = upstream.calls
-        await asyncio.sleep(0.5)
-
-
-async def test_two_hundred_callers_in_four_processes_probe_once_in_each_window(redis_url: str) -> None:
-    upstream = Upstream()
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, AsyncExitStack() as stack:
-        for _ in range(4):
-            await stack.enter_async_context(a_process(redis_url, port))
-        await until(lambda: upstream.calls > 1_000)
-        upstream.is_well = False
-        async with asyncio.timeout(PATIENCE):
-            await still(upstream)
-        calls = upstream.calls
-        await until(lambda: len(upstream.probes) >= 3)
-        called_while_open = upstream.calls - calls
-        upstream.is_well = True
-        await until(lambda: upstream.calls > calls + 1_000)
-
-    gaps = [later - sooner for sooner, later in zip(upstream.probes, upstream.probes[1:], strict=False)]
-    assert called_while_open == 0
-    assert min(gaps) >= SHORTEST_WINDOW, gaps

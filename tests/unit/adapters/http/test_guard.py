@@ -145,6 +145,23 @@ async def test_too_many_calls_know_it_at_once_and_another_tenant_is_the_next(
     assert (await caller.call(a_call())).success
 
 
+async def test_callers_that_leave_are_cancelled_and_say_nothing_of_the_service(
+    caller: HttpServiceCaller, service: Service
+) -> None:
+    service.hangs = True
+    under_way = [asyncio.create_task(caller.call(a_call())) for _ in range(60)]
+    async with asyncio.timeout(10):
+        while service.requests < 60:  # noqa: ASYNC110 - the service is a plain function
+            await asyncio.sleep(0)
+    for task in under_way:
+        task.cancel()
+    await asyncio.wait(under_way)
+    service.hangs = False
+
+    assert all(task.cancelled() for task in under_way)
+    assert (await caller.call(a_call())).success
+
+
 async def test_who_waits_for_a_place_waits_no_longer_than_its_time(
     caller: HttpServiceCaller, service: Service
 ) -> None:
