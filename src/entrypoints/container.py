@@ -247,7 +247,9 @@ class Container(containers.DeclarativeContainer):
 
     consumers: Provided = histories.provided.keys.call()
     openers: Provided = providers.List()
-    closers: Provided = providers.List(responses.provided.close, caller.provided.close)
+    closers: Provided = providers.List(
+        responses.provided.close, caller.provided.close, transport.provided.aclose
+    )
     machinery = providers.Singleton(
         Machinery,
         clock=clock,

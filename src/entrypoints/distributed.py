@@ -73,6 +73,7 @@ class DistributedParts(containers.DeclarativeContainer):
     run_job: Provided = providers.Dependency()
     responses: Provided = providers.Dependency()
     caller: Provided = providers.Dependency()
+    transport: Provided = providers.Dependency()
 
     redis_url = providers.Callable(_spelt, settings.provided.redis_url)
     amqp_url = providers.Callable(_spelt, settings.provided.amqp_url)
@@ -134,6 +135,7 @@ class DistributedParts(containers.DeclarativeContainer):
             notifier.provided.close,
             responses.provided.close,
             caller.provided.close,
+            transport.provided.aclose,
             circuits.provided.close,
             links.provided.close,
         ),
@@ -156,6 +158,7 @@ def build_distributed(settings: Settings, handlers: HandlerRegistry) -> Containe
         run_job=container.run_job,
         responses=container.responses,
         caller=container.caller,
+        transport=container.transport,
     )
     replace_parts(container, parts)
     return container

@@ -30,6 +30,7 @@ class EmbeddedParts(containers.DeclarativeContainer):
     notifier: Provided = providers.Dependency()
     responses: Provided = providers.Dependency()
     caller: Provided = providers.Dependency()
+    transport: Provided = providers.Dependency()
 
     folder = providers.Singleton(DataFolder, settings.provided.data_dir)
     database = providers.Singleton(
@@ -47,6 +48,7 @@ class EmbeddedParts(containers.DeclarativeContainer):
     closers = providers.List(
         responses.provided.close,
         caller.provided.close,
+        transport.provided.aclose,
         database.provided.close,
         folder.provided.close,
     )
@@ -56,7 +58,11 @@ def build_embedded(settings: Settings, handlers: HandlerRegistry) -> Container:
     """Return the container for these settings; nothing is opened yet."""
     container = Container(settings=settings, handlers=handlers)
     parts = EmbeddedParts(
-        settings=settings, notifier=container.notifier, responses=container.responses, caller=container.caller
+        settings=settings,
+        notifier=container.notifier,
+        responses=container.responses,
+        caller=container.caller,
+        transport=container.transport,
     )
     replace_parts(container, parts)
     return container
