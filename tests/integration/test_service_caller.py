@@ -40,7 +40,7 @@ from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import ServiceCall, ServiceResult
 
-SLACK = 0.25
+SLACK = 1.0
 FINE = {"success": True, "data": {"answer": 42}, "error": None}
 
 
