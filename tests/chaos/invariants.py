@@ -226,7 +226,7 @@ def mixed_contexts(story: Story) -> Iterator[str]:
             "agent_id": line["agent"],
             "conversation_id": line["conversation"],
         }
-        if seen != wanted or line["ambient"] != wanted:
+        if not seen.items() <= wanted.items() or line["ambient"] != wanted:
             yield f"the handler found itself in {seen} and {line['ambient']} instead of {wanted}"
     for event in story.events:
         if event["job_id"] != story.job_id:

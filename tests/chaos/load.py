@@ -102,6 +102,7 @@ class Load:
         headers = {
             "Idempotency-Key": order.key,
             "X-Agent-ID": context["agent_id"],
+            "X-Request-ID": context["request_id"],
             "X-Conversation-ID": context["conversation_id"],
         }
         return await self._front.ask(

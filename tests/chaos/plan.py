@@ -40,6 +40,7 @@ class Order:
             "tenant_id": self.tenant,
             "agent_id": f"agent-{self.number % 7}",
             "conversation_id": f"conversation-{self.number}",
+            "request_id": f"request-{self.number}",
         }
 
 
