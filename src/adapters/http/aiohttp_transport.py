@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.tracing import Trace
 from yarl import URL
 
-from encola.adapters.http.outgoing import OutgoingRequest
+from encola.adapters.http.messages import IncomingResponse, OutgoingRequest
 
 MOST_HEADERS: Final = 100
 MOST_HEADER_BYTES: Final = 8 * 1024
@@ -74,7 +74,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             )
         except (_NotSent, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
-        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response))
+        return IncomingResponse(response.status, response.raw_headers, _Body(response))
 
     async def aclose(self) -> None:
         """Close all connections; no request is sent any more."""

@@ -10,6 +10,7 @@ import httpx
 
 from encola.adapters.http.backoff import retry_after
 from encola.adapters.http.failures import Failure, answered, not_understood, refused
+from encola.adapters.http.messages import fields_of
 from encola.domain.json_value import JSON
 
 MAX_BYTES = 10 * 2**20
@@ -155,7 +156,7 @@ def _parsed(body: bytes) -> JSON:
 def _form(response: httpx.Response) -> tuple[bytes, bytes]:
     """Return the content encoding and the media type, in lower case; httpx's own look-up is slow."""
     encoding = media_type = b""
-    for name, value in response.headers.raw:
+    for name, value in fields_of(response):
         lower = name.lower()
         if lower == b"content-encoding":
             encoding = value.lower()

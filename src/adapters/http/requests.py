@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from encola.adapters.http.answers import NDJSON
 from encola.adapters.http.failures import Again
-from encola.adapters.http.outgoing import OutgoingRequest, host_of
+from encola.adapters.http.messages import OutgoingRequest, host_of
 from encola.domain.context import ExecutionContext
 from encola.domain.errors import InvalidInput, NotJson, TooLarge
 from encola.domain.json_value import JSON

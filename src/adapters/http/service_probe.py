@@ -6,7 +6,7 @@ from typing import cast
 
 import httpx
 
-from encola.adapters.http.outgoing import OutgoingRequest, host_of
+from encola.adapters.http.messages import OutgoingRequest, host_of
 from encola.application.ports import ServiceProbe
 from encola.domain.health import Target, problem_in
 from encola.domain.json_value import JSON

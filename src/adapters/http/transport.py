@@ -5,7 +5,7 @@ from typing import Literal
 import httpx
 
 from encola.adapters.http.aiohttp_transport import AiohttpTransport
-from encola.adapters.http.outgoing import CONNECT_SECONDS
+from encola.adapters.http.messages import CONNECT_SECONDS
 
 HttpTransport = Literal["aiohttp", "httpx"]
 
