@@ -1,5 +1,6 @@
 """The history over HTTP: against the demo's history service, and against one that fails."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -14,12 +15,15 @@ from encola.adapters.http import HttpJobHistory, HttpServiceCaller, build_transp
 from encola.adapters.memory.circuit_board import InMemoryCircuitBoard
 from encola.adapters.memory.ids import SeededIds
 from encola.adapters.memory.metrics import InMemoryMetrics
+from encola.adapters.memory.service_caller import ScriptedServiceCaller
 from encola.adapters.telemetry import ChildIds
 from encola.application.ports import JobHistory
 from encola.domain.context import ExecutionContext, JobId, TenantId
 from encola.domain.errors import StoreUnavailable
 from encola.domain.event import JobEvent, announce
 from encola.domain.job import Job, Progress
+from encola.domain.json_value import JSON
+from encola.domain.service import ServiceCall
 from encola.entrypoints.demo.database import DemoDatabase
 from encola.entrypoints.demo.history import JobLog, build_history_app
 from encola.testing.contracts import JobHistoryContract
@@ -243,3 +247,23 @@ async def test_nothing_to_record_is_nothing_sent(wire: httpx.AsyncBaseTransport)
         await history_at(server.url, wire).record([])
 
     assert server.connections == 0
+
+
+async def test_the_failure_of_one_life_cuts_no_other_short() -> None:
+    """The one that is not turned away finds out whether the service is back."""
+    failing, slow = life_of("j-1", steps=1)[0], life_of("j-2", steps=1)[0]
+    told: list[str] = []
+
+    async def answer(call: ServiceCall) -> JSON:
+        job_id = call.data["job_id"]  # type: ignore[index,call-overload]
+        if job_id == failing.job_id:
+            raise OSError
+        await asyncio.sleep(0.05)
+        told.append(job_id)
+        return {}
+
+    history = HttpJobHistory(ScriptedServiceCaller({("history", "/internal/jobs/register"): answer}))
+    with pytest.raises(StoreUnavailable):
+        await history.record([failing, slow])
+
+    assert told == [slow.job_id]

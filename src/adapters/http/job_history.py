@@ -47,12 +47,15 @@ class HttpJobHistory(JobHistory):
         """
         by_job = sorted(events, key=lambda event: (event.tenant_id, event.job_id, event.seq))
         turn = asyncio.Semaphore(_AT_ONCE)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _, life in groupby(by_job, key=lambda event: (event.tenant_id, event.job_id)):
-                    group.create_task(self._record_life(list(life), turn))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        lives = [list(life) for _, life in groupby(by_job, key=lambda event: (event.tenant_id, event.job_id))]
+        # None is cut short by the failure of another one: it may be the call that finds out whether the
+        # service is back, while the circuit turns all the others away.
+        told = await asyncio.gather(
+            *(self._record_life(life, turn) for life in lives), return_exceptions=True
+        )
+        for error in told:
+            if error is not None:
+                raise error
 
     async def events(self, tenant: TenantId, job_id: JobId) -> Sequence[JobEvent]:
         return [_event(tenant, fields) async for fields in self._fields(tenant, job_id)]
