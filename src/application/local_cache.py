@@ -23,6 +23,7 @@ class _Entry:
     text: str
     tags: frozenset[str]
     until: float
+    size: int
 
 
 class LocalCache:
@@ -39,6 +40,7 @@ class LocalCache:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._tagged: dict[tuple[TenantId, str], set[Hashable]] = {}
         self._forgettings = Forgettings(entries)
 
     def __len__(self) -> int:
@@ -69,8 +71,13 @@ class LocalCache:
         if tags and marks != self._forgettings.marks(tenant, tags):
             return
         self._drop(key)
-        self._entries[key] = _Entry(tenant, text, frozenset(tags), self._now() + seconds)
-        self._bytes += len(text)
+        size = _size_of(key) + len(text)
+        if size > self._most_bytes:
+            return
+        self._entries[key] = _Entry(tenant, text, frozenset(tags), self._now() + seconds, size)
+        self._bytes += size
+        for tag in tags:
+            self._tagged.setdefault((tenant, tag), set()).add(key)
         while len(self._entries) > self._most or self._bytes > self._most_bytes:
             self._drop(next(iter(self._entries)))
 
@@ -81,16 +88,26 @@ class LocalCache:
     def forget(self, tenant: TenantId, tags: Sequence[str]) -> None:
         """Drop the tenant's texts that carry one of the tags."""
         self._forgettings.add(tenant, tags)
-        wanted = frozenset(tags)
-        for key in [
-            key for key, entry in self._entries.items() if entry.tenant == tenant and entry.tags & wanted
-        ]:
-            self._drop(key)
+        for tag in tags:
+            for key in tuple(self._tagged.get((tenant, tag), ())):
+                self._drop(key)
 
     def _drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._bytes -= len(entry.text)
+        if entry is None:
+            return
+        self._bytes -= entry.size
+        for tag in entry.tags:
+            keys = self._tagged[entry.tenant, tag]
+            keys.discard(key)
+            if not keys:
+                del self._tagged[entry.tenant, tag]
+
+
+def _size_of(key: Hashable) -> int:
+    """Return what a key weighs, about: it holds the whole question, which may be longer than its answer."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return sum(len(part) for part in parts if isinstance(part, str | bytes))
 
 
 def quick_key(
