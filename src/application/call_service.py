@@ -84,11 +84,12 @@ class CallService:
         if through_cache:
             ttl = policy.ttl if cache_ttl is None else cache_ttl
             return await self.responses.answer(call, ttl, self.caller.call)
-        result = await self.caller.call(call)
-        if policy.invalidates:
-            # Also after a failure: it may have had its effect all the same.
-            await self.responses.invalidate(call.context.tenant_id, tags_of(call, policy.invalidates))
-        return result
+        try:
+            return await self.caller.call(call)
+        finally:
+            if policy.invalidates:
+                # Also after a failure or when nobody waits any more: it may have had its effect.
+                await self.responses.invalidate(call.context.tenant_id, tags_of(call, policy.invalidates))
 
     async def invalidate(self, *tags: str, tenant_id: str | None = None) -> None:
         """Forget the cached answers of a tenant that carry one of the tags, as ``collection:docs``.

@@ -5,9 +5,11 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from random import random
 from typing import Any, Final, TypeVar
 
@@ -17,7 +19,7 @@ from encola.application.ports import Cache, Clock, Marks, Metrics
 from encola.application.single_flight import SingleFlight
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.errors import StoreUnavailable
-from encola.domain.fingerprint import digest
+from encola.domain.fingerprint import canonical_json, digest
 from encola.domain.job import JobStatus
 from encola.domain.json_value import JSON
 from encola.domain.policy import OperationPolicy
@@ -34,6 +36,8 @@ FIRST_PAUSE: Final = 0.01
 LONGEST_PAUSE: Final = 0.1
 REFRESHES: Final = 100
 MOMENT: Final = 0.005
+PATIENT_SHARE: Final = 0.5
+TAGS_OWED: Final = 10_000
 
 _TERMINAL = frozenset(status.value for status in JobStatus if status.is_terminal)
 _NOTHING_THERE = frozenset({"not_found", "gone"})
@@ -45,7 +49,6 @@ _NOT_THE_CALLERS_FAULT = frozenset(
         "deadline_exceeded",
         "circuit_open",
         "bulkhead_full",
-        "rate_limited",
         "invalid_response",
         "response_too_large",
     }
@@ -70,6 +73,11 @@ class _Question:
     @property
     def tenant(self) -> TenantId:
         return self.call.context.tenant_id
+
+    @property
+    def flight(self) -> Hashable:
+        """Return what those share who may ask together: none after an invalidation with one before."""
+        return self.tenant, self.key, self.marks
 
 
 class ResponseCache:
@@ -102,6 +110,7 @@ class ResponseCache:
         self._local = LocalCache(now)
         self._flights: SingleFlight[ServiceResult] = SingleFlight()
         self._refreshes: dict[object, asyncio.Task[object]] = {}
+        self._owed: dict[tuple[TenantId, str], object] = {}
 
     def recall(
         self,
@@ -136,10 +145,12 @@ class ResponseCache:
     async def invalidate(self, tenant: TenantId, tags: Sequence[str]) -> None:
         """Forget the tenant's answers that carry one of the tags, those that are under way included.
 
-        Other processes may give them for five seconds more, from what they remember themselves.
+        Other processes may give them for five seconds more, from what they remember themselves, and
+        for longer when the cache is away: this process forgets there before it looks there again.
         """
         self._local.forget(tenant, tags)
-        await self._in_time(self._cache.forget(tenant, *tags), None)
+        self._owe(tenant, tags)
+        await self._settle()
         # Meanwhile somebody may have read what was just about to be forgotten.
         self._local.forget(tenant, tags)
 
@@ -156,16 +167,15 @@ class ResponseCache:
         end = loop.time() + call.timeout
         try:
             async with asyncio.timeout_at(end):
-                result, is_shared = await self._flights(
-                    (question.tenant, question.key), lambda: self._find(question)
-                )
+                result, is_shared = await self._flights(question.flight, lambda: self._find(question))
+                # Who asked had less time than this caller has. Of those who go on, one asks for all.
+                while is_shared and _is_out_of_time(result):
+                    rest = replace(question, call=replace(call, timeout=end - loop.time()))
+                    result, is_shared = await self._flights(question.flight, partial(self._find, rest))
         except TimeoutError:
             return out_of_time(call)
         if not is_shared:
             return result
-        left = end - loop.time()
-        if _is_out_of_time(result) and left > 0:
-            return await self._ask_and_keep(replace(question, call=replace(call, timeout=left)))
         source = "coalesced" if result.meta.source == "upstream" else result.meta.source
         meta = replace(result.meta, source=source, request_id=call.context.request_id or "")
         return replace(result, data=deepcopy(result.data), meta=meta)
@@ -184,8 +194,7 @@ class ResponseCache:
         # With a moment left to give what is kept after all.
         timeout = max(MOMENT, question.call.timeout - MOMENT)
         result = await self._fetch(replace(question, call=replace(question.call, timeout=timeout)))
-        is_failed = result.error is not None and result.error.code in _NOT_THE_CALLERS_FAULT
-        if is_failed and now < kept.fresh_until + question.call.operation.sie:
+        if _has_failed(result) and now < kept.fresh_until + question.call.operation.sie:
             return kept.result(question.call, "stale")
         return result
 
@@ -193,7 +202,12 @@ class ResponseCache:
         """Ask, unless another process does; then wait for what that is answered."""
         tenant, key, pause = question.tenant, question.key, FIRST_PAUSE
         ttl = timedelta(seconds=min(LEASE_SECONDS, question.call.timeout))
+        loop = asyncio.get_running_loop()
+        began, end = loop.time(), loop.time() + question.call.timeout
         while not await self._in_time(self._cache.lease(tenant, key, ttl=ttl), True):
+            # Whoever has the lease may have died with it; the rest of the time is for asking.
+            if loop.time() - began > PATIENT_SHARE * question.call.timeout:
+                return await self._ask_and_keep(_within(question, end - loop.time()))
             await asyncio.sleep(pause * self._chance())
             pause = min(LONGEST_PAUSE, 2 * pause)
             found = await self._fresh(question)
@@ -202,7 +216,9 @@ class ResponseCache:
         try:
             # Who asked before may have ended since this caller looked into the cache.
             found = await self._fresh(question)
-            return found.result(question.call, "l2") if found else await self._ask_and_keep(question)
+            if found is not None:
+                return found.result(question.call, "l2")
+            return await self._ask_and_keep(_within(question, end - loop.time()))
         finally:
             await self._in_time(self._cache.release(tenant, key), None)
 
@@ -217,7 +233,8 @@ class ResponseCache:
             if marks is not None:
                 ttl = timedelta(seconds=kept.usable_until - self._clock.now().timestamp())
                 put = self._cache.put(tenant, question.key, kept.as_json(), ttl=ttl, tags=tags, marks=marks)
-                await self._in_time(put, None)
+                with suppress(ValueError):  # json.loads reads 1e999, which JSON cannot hold
+                    await self._in_time(put, None)
         return result
 
     def _worth_keeping(self, question: _Question, result: ServiceResult) -> KeptAnswer | None:
@@ -244,7 +261,7 @@ class ResponseCache:
         )
 
     def _refresh(self, question: _Question) -> None:
-        key = (question.tenant, question.key)
+        key = question.flight
         if key in self._refreshes or len(self._refreshes) >= REFRESHES:
             return
         call = replace(question.call, timeout=question.call.operation.timeout)
@@ -253,8 +270,34 @@ class ResponseCache:
         task.add_done_callback(lambda done: self._refreshes.pop(key, None))
 
     async def _kept(self, question: _Question) -> KeptAnswer | None:
+        if self._owed:
+            await self._settle()
+        if self._owed.keys() & {(question.tenant, tag) for tag in question.tags}:
+            return None
         hit = await self._in_time(self._cache.get(question.tenant, question.key), None)
         return None if hit is None else KeptAnswer.from_json(hit.value)
+
+    def _owe(self, tenant: TenantId, tags: Sequence[str]) -> None:
+        for tag in tags:
+            self._owed[tenant, tag] = object()
+        while len(self._owed) > TAGS_OWED:
+            del self._owed[next(iter(self._owed))]
+
+    async def _settle(self) -> None:
+        """Forget in the cache what is still to be forgotten there, if it can be reached."""
+        owed = dict(self._owed)
+        for tenant in {tenant for tenant, _ in owed}:
+            debts = {tag: debt for (owner, tag), debt in owed.items() if owner == tenant}
+            if not await self._in_time(self._forgotten(tenant, tuple(debts)), False):
+                return
+            for tag, debt in debts.items():
+                # It may have been forgotten again since this was sent, and is then owed again.
+                if self._owed.get((tenant, tag)) is debt:
+                    del self._owed[tenant, tag]
+
+    async def _forgotten(self, tenant: TenantId, tags: Sequence[str]) -> bool:
+        await self._cache.forget(tenant, *tags)
+        return True
 
     async def _fresh(self, question: _Question) -> KeptAnswer | None:
         kept = await self._kept(question)
@@ -297,12 +340,14 @@ def _key(call: ServiceCall) -> str:
     return digest(
         [
             "call",
-            2,
+            3,
+            call.context.tenant_id,
             call.service,
             call.operation.name,
             call.method,
             call.path,
-            call.data,
+            # As a text, for the depth that data may have is its own.
+            canonical_json(call.data).decode(),
             list(call.operation.vary),
             [getattr(call.context, name) for name in call.operation.vary],
         ]
@@ -314,6 +359,18 @@ def _lasts(call: ServiceCall, data: JSON) -> bool:
     if call.operation.name != "queue_job_status":
         return True
     return isinstance(data, dict) and data.get("status") in _TERMINAL
+
+
+def _within(question: _Question, seconds: float) -> _Question:
+    return replace(question, call=replace(question.call, timeout=max(MOMENT, seconds)))
+
+
+def _has_failed(result: ServiceResult) -> bool:
+    """Tell whether the service could not answer, rather than answered with a refusal."""
+    error = result.error
+    if error is None or error.code not in _NOT_THE_CALLERS_FAULT:
+        return False
+    return error.status is None or error.status >= 500
 
 
 def _is_out_of_time(result: ServiceResult) -> bool:

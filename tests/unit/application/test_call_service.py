@@ -289,3 +289,21 @@ async def test_answers_are_forgotten_by_the_tags_of_the_operation_the_call_and_w
         await ask(house, operation_type="queue_job_list")
         await house.call_service("agent/nothing", operation_type="queue_job_cancel")
         assert (await ask(house, operation_type="queue_job_list")).meta.source == "upstream"
+
+
+async def test_a_write_that_nobody_waits_for_any_more_invalidates_too(house: House) -> None:
+    written, may_end = asyncio.Event(), asyncio.Event()
+
+    async def write(call: ServiceCall) -> None:
+        written.set()
+        await may_end.wait()
+
+    house.caller._answers = {**house.caller._answers, ("agent", "/write"): write}
+    with running_in(HERE):
+        await ask(house, operation_type="queue_job_list")
+        writing = asyncio.create_task(house.call_service("agent/write", operation_type="queue_job_update"))
+        await written.wait()
+        writing.cancel()
+        await asyncio.wait({writing})
+
+        assert (await ask(house, operation_type="queue_job_list")).meta.source == "upstream"

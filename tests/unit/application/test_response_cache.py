@@ -17,7 +17,7 @@ from encola.application.local_cache import quick_key
 from encola.application.response_cache import MOMENT, ResponseCache, _key
 from encola.domain.context import ExecutionContext, TenantId
 from encola.domain.errors import StoreUnavailable
-from encola.domain.json_value import JSON
+from encola.domain.json_value import JSON, MAX_DEPTH
 from encola.domain.policy import OperationPolicy, Repeat
 from encola.domain.service import CallMeta, ServiceCall, ServiceError, ServiceResult
 
@@ -357,3 +357,95 @@ def test_a_hundred_thousand_random_pairs_of_tenants_never_meet() -> None:
             keys.append((tenant, _key(call)))
         for key in keys:
             assert seen.setdefault(key, tenant) == tenant
+
+
+async def test_who_comes_after_an_invalidation_does_not_join_who_asked_before_it(here: Process) -> None:
+    here.service.may_answer = asyncio.Event()
+    before = asyncio.create_task(here.asks())
+    await settled(lambda: len(here.service.asked) == 1)
+    await here.responses.invalidate(CONTEXT.tenant_id, ["all"])
+    after = asyncio.create_task(here.asks())
+    # It looks for the lease of who asked before until that one lets it go.
+    await asyncio.sleep(0.05)
+    here.service.may_answer.set()
+
+    assert await asyncio.gather(before, after) == [(1, "upstream"), (2, "upstream")]
+
+
+class ForgetfulCache(InMemoryCache):
+    """A cache that cannot be told to forget while it is ``away``."""
+
+    away = False
+
+    async def forget(self, tenant: TenantId, *tags: str) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+        await super().forget(tenant, *tags)
+
+
+async def test_what_could_not_be_forgotten_is_forgotten_before_it_is_read(clock: ManualClock) -> None:
+    cache = ForgetfulCache(clock)
+    process = Process(clock, cache, Service(clock))
+    await process.asks()
+    cache.away = True
+    await process.responses.invalidate(CONTEXT.tenant_id, ["all"])
+    cache.away = False
+    await passed(process, 2)
+
+    assert await process.asks() == (2, "upstream")
+
+
+async def test_of_those_who_wait_for_one_with_too_little_time_one_asks_again(here: Process) -> None:
+    here.service.may_answer = asyncio.Event()
+    hasty = asyncio.create_task(here.ask(replace(CALL, timeout=0.05)))
+    await settled(lambda: len(here.service.asked) == 1)
+    here.service.fails_with = "deadline_exceeded"
+    patient = [asyncio.create_task(here.ask()) for _ in range(100)]
+    await asyncio.sleep(0)
+    here.service.may_answer.set()
+    await settled(lambda: len(here.service.asked) == 1 and hasty.done())
+    here.service.fails_with = None
+    results = await asyncio.gather(*patient)
+
+    assert all(result.success for result in results)
+    assert len(here.service.asked) == 2
+
+
+async def test_a_lease_whose_holder_died_leaves_time_to_ask(here: Process) -> None:
+    await here.cache.lease(CONTEXT.tenant_id, _key(CALL), ttl=timedelta(hours=1))
+
+    result = await here.ask(replace(CALL, timeout=0.4))
+
+    assert (result.success, result.meta.source) == (True, "upstream")
+
+
+@pytest.mark.parametrize(("code", "status"), [("rate_limited", 429), ("upstream_error", 200)])
+async def test_an_old_answer_hides_no_refusal(here: Process, code: str, status: int) -> None:
+    await here.asks()
+    await passed(here, TTL * 1.5)
+    error = ServiceError(code=code, message="no", status=status)
+    meta = CallMeta(service="query", operation="read", attempts=1, elapsed_ms=1)
+
+    async def refuse(call: ServiceCall) -> ServiceResult:
+        return ServiceResult(success=False, data=None, error=error, meta=meta)
+
+    result = await here.responses.answer(CALL, TTL, refuse)
+
+    assert result.error == error
+
+
+async def test_data_may_be_as_deep_as_json_may_be(here: Process) -> None:
+    deep: JSON = 1
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+
+    assert (await here.asks(replace(CALL, data=deep))) == (1, "upstream")
+
+
+async def test_what_json_cannot_hold_is_answered_though_not_shared(here: Process) -> None:
+    meta = CallMeta(service="query", operation="read", attempts=1, elapsed_ms=1)
+
+    async def endless(call: ServiceCall) -> ServiceResult:
+        return ServiceResult(success=True, data=float("inf"), error=None, meta=meta)
+
+    assert (await here.responses.answer(CALL, TTL, endless)).data == float("inf")
